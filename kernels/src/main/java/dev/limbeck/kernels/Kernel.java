@@ -1,0 +1,20 @@
+package dev.limbeck.kernels;
+
+import java.util.List;
+
+/**
+ * One launch of one operation with its arguments bound.
+ *
+ * <p>An operation's class holds the code for every kind of device side by side: {@link #onCpu} is
+ * the loop on host arrays.
+ */
+public interface Kernel {
+  /** The operation's name, as in {@code conv2d}. */
+  String name();
+
+  /** Every buffer that the launch reads or writes; null entries (absent operands) are skipped. */
+  List<Buffer> buffers();
+
+  /** Runs on host memory. */
+  void onCpu(Ranges ranges);
+}

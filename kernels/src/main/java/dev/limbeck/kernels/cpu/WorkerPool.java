@@ -1,0 +1,149 @@
+package dev.limbeck.kernels.cpu;
+
+import dev.limbeck.kernels.Ranges;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * A fixed set of threads that run a kernel's chunks together with the calling thread.
+ *
+ * <p>Chunks are claimed one by one from a counter. A second thread that launches a kernel meanwhile
+ * (many inference threads, one model) runs its own chunks itself: with every core busy there is
+ * nothing to gain from waiting.
+ */
+final class WorkerPool implements Ranges, AutoCloseable {
+  /** How long a worker spins for the next kernel before it parks; a launch gap is shorter. */
+  private static final long SPIN_NANOS = 50_000;
+
+  private static final int SLOTS = 16;
+
+  private final boolean simd;
+  private final Thread[] workers;
+  private final ReentrantLock submission = new ReentrantLock();
+  private final ThreadLocal<float[][]> scratch = ThreadLocal.withInitial(() -> new float[SLOTS][]);
+  private volatile Job job;
+  private volatile boolean closed;
+
+  /** One parallel loop; workers that come late find no chunk left. */
+  private static final class Job {
+    final int count;
+    final Chunk body;
+    final AtomicInteger next = new AtomicInteger();
+    final AtomicInteger done = new AtomicInteger();
+    volatile Throwable failure;
+
+    Job(int count, Chunk body) {
+      this.count = count;
+      this.body = body;
+    }
+
+    void work() {
+      for (int chunk = next.getAndIncrement(); chunk < count; chunk = next.getAndIncrement()) {
+        try {
+          body.run(chunk);
+        } catch (Throwable t) {
+          failure = t;
+        }
+        done.incrementAndGet();
+      }
+    }
+  }
+
+  WorkerPool(int threads, boolean simd) {
+    this.simd = simd;
+    workers = new Thread[threads - 1];
+    for (int i = 0; i < workers.length; i++) {
+      workers[i] = new Thread(this::serve, "limbeck-cpu-" + (i + 1));
+      workers[i].setDaemon(true);
+      workers[i].start();
+    }
+  }
+
+  private void serve() {
+    Job last = null;
+    long idleSince = System.nanoTime();
+    while (!closed) {
+      Job current = job;
+      if (current != null && current != last) {
+        last = current;
+        current.work();
+        idleSince = System.nanoTime();
+      } else if (System.nanoTime() - idleSince < SPIN_NANOS) {
+        Thread.onSpinWait();
+      } else {
+        LockSupport.park(this);
+        idleSince = System.nanoTime();
+      }
+    }
+  }
+
+  @Override
+  public boolean simd() {
+    return simd;
+  }
+
+  @Override
+  public int threads() {
+    return workers.length + 1;
+  }
+
+  @Override
+  public void chunks(int count, Chunk body) {
+    if (count <= 1 || workers.length == 0 || submission.isHeldByCurrentThread()) {
+      runAll(count, body);
+      return;
+    }
+    if (!submission.tryLock()) {
+      runAll(count, body);
+      return;
+    }
+    try {
+      Job current = new Job(count, body);
+      job = current;
+      for (Thread worker : workers) {
+        LockSupport.unpark(worker);
+      }
+      current.work();
+      while (current.done.get() < count) {
+        Thread.onSpinWait();
+      }
+      job = null;
+      rethrow(current.failure);
+    } finally {
+      submission.unlock();
+    }
+  }
+
+  private static void runAll(int count, Chunk body) {
+    for (int chunk = 0; chunk < count; chunk++) {
+      body.run(chunk);
+    }
+  }
+
+  private static void rethrow(Throwable failure) {
+    if (failure instanceof RuntimeException e) {
+      throw e;
+    }
+    if (failure instanceof Error e) {
+      throw e;
+    }
+  }
+
+  @Override
+  public float[] scratch(int slot, int length) {
+    float[][] slots = scratch.get();
+    if (slots[slot] == null || slots[slot].length < length) {
+      slots[slot] = new float[ArrayPool.sizeClass(length)];
+    }
+    return slots[slot];
+  }
+
+  @Override
+  public void close() {
+    closed = true;
+    for (Thread worker : workers) {
+      LockSupport.unpark(worker);
+    }
+  }
+}

@@ -1,0 +1,2 @@
+/** Networks: layers, the UNet, initialisation and optimizers. */
+package dev.limbeck.nn;
