@@ -31,8 +31,7 @@ final class InfoCommand implements Runnable {
             + ", heap up to "
             + (Runtime.getRuntime().maxMemory() >> 20)
             + " MB");
-    out.println(
-        "system  " + System.getProperty("os.name") + " " + System.getProperty("os.arch"));
+    out.println("system  " + System.getProperty("os.name") + " " + System.getProperty("os.arch"));
     for (DeviceProvider provider : Device.providers()) {
       Optional<String> reason = provider.unavailable();
       String what =
