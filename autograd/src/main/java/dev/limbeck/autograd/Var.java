@@ -2,6 +2,7 @@ package dev.limbeck.autograd;
 
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.HasBuffer;
+import dev.limbeck.kernels.op.Conv2dSpec;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 
@@ -180,6 +181,28 @@ public final class Var implements HasBuffer {
         new Var[] {this},
         new Tensor[0],
         g -> accumulate(g.reshape(from), false));
+  }
+
+  // ---- matrix products and convolutions ----
+
+  /** The matrix product of the last two axes; see {@link Tensor#matmul(Tensor)}. */
+  public Var matmul(Var y) {
+    return matmul(y, false, false);
+  }
+
+  /** As {@link #matmul(Var)}, with either operand's last two axes exchanged. */
+  public Var matmul(Var y, boolean transposeThis, boolean transposeY) {
+    return MatrixOps.matmul(this, y, transposeThis, transposeY);
+  }
+
+  /** x·Wᵀ + bias over the last axis; see {@link Tensor#linear}. */
+  public Var linear(Var weight, Var biasOrNull) {
+    return MatrixOps.linear(this, weight, biasOrNull);
+  }
+
+  /** Convolution of channels-last images; see {@link Tensor#conv2d}. */
+  public Var conv2d(Var weight, Var biasOrNull, Conv2dSpec spec) {
+    return MatrixOps.conv2d(this, weight, biasOrNull, spec);
   }
 
   @Override

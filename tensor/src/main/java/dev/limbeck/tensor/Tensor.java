@@ -5,6 +5,7 @@ import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.HasBuffer;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.op.Conv2dSpec;
 
 /**
  * Numbers in a {@link Buffer}, seen through a {@link Shape}: contiguous, the last axis fastest.
@@ -118,6 +119,43 @@ public final class Tensor implements HasBuffer, AutoCloseable {
       throw new ShapeException("reshape: " + shape + " has another size than " + to);
     }
     return new Tensor(buffer, to);
+  }
+
+  // ---- matrix products and convolutions ----
+
+  /**
+   * The matrix product of the last two axes, over equal leading axes.
+   *
+   * @shape this [...,m,k], y [...,k,n] → [...,m,n]
+   * @throws ShapeException if the inner sizes or the leading axes differ
+   */
+  public Tensor matmul(Tensor y) {
+    return matmul(y, false, false);
+  }
+
+  /** As {@link #matmul(Tensor)}, with either operand's last two axes exchanged. */
+  public Tensor matmul(Tensor y, boolean transposeThis, boolean transposeY) {
+    return MatrixOps.matmul(this, y, transposeThis, transposeY);
+  }
+
+  /**
+   * x·Wᵀ + bias over the last axis.
+   *
+   * @shape this [...,in], weight [out,in], bias [out] or null → [...,out]
+   * @throws ShapeException if the sizes do not match
+   */
+  public Tensor linear(Tensor weight, Tensor biasOrNull) {
+    return MatrixOps.linear(this, weight, biasOrNull);
+  }
+
+  /**
+   * Convolution of channels-last images, as networks define it (no flip).
+   *
+   * @shape this [n,h,w,c], weight [o,kh,kw,c], bias [o] or null → [n,h',w',o]
+   * @throws ShapeException if channels differ or the kernel is larger than the padded image
+   */
+  public Tensor conv2d(Tensor weight, Tensor biasOrNull, Conv2dSpec spec) {
+    return MatrixOps.conv2d(this, weight, biasOrNull, spec);
   }
 
   /** Gives the memory back at once rather than at the end of the scope. */

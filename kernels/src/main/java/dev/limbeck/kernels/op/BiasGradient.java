@@ -1,0 +1,78 @@
+package dev.limbeck.kernels.op;
+
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Ranges;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Sums the rows of a matrix, db[j] = Σᵢ g[i,j], written or added: the gradient of a bias.
+ *
+ * <p>Runs of rows are summed one by one and the partial sums are added in order, so that the result
+ * does not depend on the number of threads.
+ *
+ * @shape g [rows,columns], db [columns]
+ * @cost rows·columns flops, 4·rows·columns bytes
+ * @param accumulate true to add to what db holds
+ */
+public record BiasGradient(int rows, int columns, Buffer g, Buffer db, boolean accumulate)
+    implements Kernel {
+  /** Elements per run of rows: 64 KiB. */
+  private static final int GRAIN = 16384;
+
+  public BiasGradient {
+    if (g.length() != rows * columns || db.length() != columns) {
+      throw new IllegalArgumentException(
+          "bias gradient: buffers of "
+              + g.length()
+              + " and "
+              + db.length()
+              + " against "
+              + rows
+              + " rows of "
+              + columns);
+    }
+  }
+
+  @Override
+  public String name() {
+    return "bias-gradient";
+  }
+
+  @Override
+  public List<Buffer> buffers() {
+    return List.of(g, db);
+  }
+
+  @Override
+  public void onCpu(Ranges ranges) {
+    int run = Math.max(1, GRAIN / Math.max(1, columns));
+    int runs = (rows + run - 1) / run;
+    float[] partial = ranges.scratch(0, runs * columns);
+    float[] gs = g.floats();
+    ranges.chunks(
+        runs,
+        chunk -> {
+          int to = chunk * columns;
+          Arrays.fill(partial, to, to + columns, 0f);
+          for (int row = chunk * run; row < Math.min(rows, (chunk + 1) * run); row++) {
+            addRow(gs, g.offset() + row * columns, partial, to, columns);
+          }
+        });
+    float[] ds = db.floats();
+    if (!accumulate) {
+      Arrays.fill(ds, db.offset(), db.offset() + columns, 0f);
+    }
+    for (int chunk = 0; chunk < runs; chunk++) {
+      addRow(partial, chunk * columns, ds, db.offset(), columns);
+    }
+  }
+
+  // A plain loop: the compiler turns it into vector additions by itself.
+  private static void addRow(float[] x, int xo, float[] y, int yo, int count) {
+    for (int j = 0; j < count; j++) {
+      y[yo + j] += x[xo + j];
+    }
+  }
+}
