@@ -70,7 +70,7 @@ public record BiasGradient(int rows, int columns, Buffer g, Buffer db, boolean a
   }
 
   // A plain loop: the compiler turns it into vector additions by itself.
-  private static void addRow(float[] x, int xo, float[] y, int yo, int count) {
+  static void addRow(float[] x, int xo, float[] y, int yo, int count) {
     for (int j = 0; j < count; j++) {
       y[yo + j] += x[xo + j];
     }

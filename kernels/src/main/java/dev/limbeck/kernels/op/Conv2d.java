@@ -35,33 +35,27 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer y)
 
   @Override
   public void onCpu(Ranges ranges) {
-    ranges.split(dims.outPixels(), 16, this::pixels);
-  }
-
-  private void pixels(int from, int to) {
     Conv2dDims d = dims;
     float[] xs = x.floats();
     float[] ws = w.floats();
-    float[] ys = y.floats();
-    int wide = d.outW();
+    int k = d.taps();
+    Product.Packer weights =
+        (from, to, start, end, block, at) ->
+            Gemm.transpose(ws, w.offset() + start * k + from, k, to - from, end - start, block, at);
+    Product.Packer patches = Conv2d.patches(d, xs, x.offset());
+    float[] init = bias == null ? Gemm.zeros(d.o()) : bias.floats();
+    int io = bias == null ? 0 : bias.offset();
+    new Product(
+            d.outPixels(), d.o(), k, patches, false, weights, init, io, 0, y.floats(), y.offset())
+        .run(ranges);
+  }
+
+  /** The matrix whose rows are the patches; for a pointwise kernel the image itself. */
+  static Product.Packer patches(Conv2dDims d, float[] x, int xo) {
     int c = d.c();
-    for (int pixel = from; pixel < to; pixel++) {
-      int image = pixel / (d.outH() * wide);
-      int top = pixel / wide % d.outH() * d.spec().strideY() - d.spec().top();
-      int left = pixel % wide * d.spec().strideX() - d.spec().left();
-      for (int o = 0; o < d.o(); o++) {
-        float sum = bias == null ? 0f : bias.floats()[bias.offset() + o];
-        for (int i = Math.max(0, -top); i < Math.min(d.kh(), d.h() - top); i++) {
-          for (int j = Math.max(0, -left); j < Math.min(d.kw(), d.w() - left); j++) {
-            int xo = x.offset() + ((image * d.h() + top + i) * d.w() + left + j) * c;
-            int wo = w.offset() + ((o * d.kh() + i) * d.kw() + j) * c;
-            for (int p = 0; p < c; p++) {
-              sum = Math.fma(xs[xo + p], ws[wo + p], sum);
-            }
-          }
-        }
-        ys[y.offset() + pixel * d.o() + o] = sum;
-      }
-    }
+    return d.isPointwise()
+        ? (from, to, start, end, block, at) ->
+            Gemm.copy(x, xo + from * c + start, c, to - from, end - start, block, at)
+        : Patches.of(d).packer(x, xo);
   }
 }

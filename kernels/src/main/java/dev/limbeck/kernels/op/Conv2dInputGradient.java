@@ -3,7 +3,6 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -15,6 +14,8 @@ import java.util.List;
  */
 public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx)
     implements Kernel {
+  private static final int PHASE_SLOT = 2;
+
   public Conv2dInputGradient {
     dims.check("conv2d input gradient", dx.length(), w.length(), g.length());
   }
@@ -26,49 +27,87 @@ public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx
 
   @Override
   public List<Buffer> buffers() {
-    return Arrays.asList(g, w, dx);
+    return List.of(g, w, dx);
   }
 
   @Override
   public void onCpu(Ranges ranges) {
-    ranges.split(dims.n() * dims.h(), 1, this::rows);
-  }
-
-  private void rows(int from, int to) {
-    Conv2dDims d = dims;
-    float[] gs = g.floats();
-    float[] ws = w.floats();
-    float[] ds = dx.floats();
-    int c = d.c();
-    for (int row = from; row < to; row++) {
-      int y = row % d.h() + d.spec().top();
-      for (int column = 0; column < d.w(); column++) {
-        int x = column + d.spec().left();
-        int to0 = dx.offset() + (row * d.w() + column) * c;
-        Arrays.fill(ds, to0, to0 + c, 0f);
-        for (int i = 0; i < d.kh(); i++) {
-          for (int j = 0; j < d.kw(); j++) {
-            int oy = y - i;
-            int ox = x - j;
-            if (oy < 0 || ox < 0 || oy % d.spec().strideY() != 0 || ox % d.spec().strideX() != 0) {
-              continue;
-            }
-            oy /= d.spec().strideY();
-            ox /= d.spec().strideX();
-            if (oy >= d.outH() || ox >= d.outW()) {
-              continue;
-            }
-            int go = g.offset() + ((row / d.h() * d.outH() + oy) * d.outW() + ox) * d.o();
-            for (int o = 0; o < d.o(); o++) {
-              float gv = gs[go + o];
-              int wo = w.offset() + ((o * d.kh() + i) * d.kw() + j) * c;
-              for (int p = 0; p < c; p++) {
-                ds[to0 + p] = Math.fma(gv, ws[wo + p], ds[to0 + p]);
-              }
-            }
-          }
-        }
+    for (int py = 0; py < dims.spec().strideY(); py++) {
+      for (int px = 0; px < dims.spec().strideX(); px++) {
+        phase(ranges, py, px);
       }
     }
+  }
+
+  /**
+   * The pixels whose distance from the padded corner is (py, px) modulo the stride: they meet only
+   * the kernel elements (py + a·strideY, px + b·strideX), so that no product with zero is computed.
+   */
+  private void phase(Ranges ranges, int py, int px) {
+    Conv2dDims d = dims;
+    Conv2dSpec s = d.spec();
+    int firstY = Math.floorMod(py - s.top(), s.strideY());
+    int firstX = Math.floorMod(px - s.left(), s.strideX());
+    int rows = count(d.h(), firstY, s.strideY());
+    int columns = count(d.w(), firstX, s.strideX());
+    int kh = count(d.kh(), py, s.strideY());
+    int kw = count(d.kw(), px, s.strideX());
+    int top = kh - 1 - (firstY + s.top() - py) / s.strideY();
+    int left = kw - 1 - (firstX + s.left() - px) / s.strideX();
+    Patches patches =
+        new Patches(d.outH(), d.outW(), d.o(), kh, kw, 1, 1, top, left, rows, columns);
+    int m = d.n() * rows * columns;
+    int c = d.c();
+    boolean direct = s.isUnitStride();
+    float[] ds = dx.floats();
+    float[] to = direct ? ds : ranges.scratch(PHASE_SLOT, m * c);
+    int at = direct ? dx.offset() : 0;
+    new Product(
+            m,
+            c,
+            patches.taps(),
+            patches.packer(g.floats(), g.offset()),
+            false,
+            weights(py, px, kh, kw),
+            Gemm.zeros(c),
+            0,
+            0,
+            to,
+            at)
+        .run(ranges);
+    if (!direct) {
+      ranges.split(
+          d.n() * rows,
+          16,
+          (from, end) -> {
+            for (int line = from; line < end; line++) {
+              int y = line / rows * d.h() + firstY + line % rows * s.strideY();
+              for (int x = 0; x < columns; x++) {
+                int target = dx.offset() + (y * d.w() + firstX + x * s.strideX()) * c;
+                System.arraycopy(to, (line * columns + x) * c, ds, target, c);
+              }
+            }
+          });
+    }
+  }
+
+  private static int count(int size, int first, int stride) {
+    return Math.max(0, (size - first + stride - 1) / stride);
+  }
+
+  /** One row per (kernel row, kernel column, output channel), the kernel turned by 180 degrees. */
+  private Product.Packer weights(int py, int px, int kh, int kw) {
+    Conv2dDims d = dims;
+    float[] ws = w.floats();
+    return (from, to, start, end, block, at) -> {
+      for (int row = from; row < to; row++) {
+        int o = row % d.o();
+        int tap = row / d.o();
+        int i = py + (kh - 1 - tap / kw) * d.spec().strideY();
+        int j = px + (kw - 1 - tap % kw) * d.spec().strideX();
+        int source = w.offset() + ((o * d.kh() + i) * d.kw() + j) * d.c() + start;
+        System.arraycopy(ws, source, block, at + (row - from) * Gemm.STRIDE, end - start);
+      }
+    };
   }
 }

@@ -31,6 +31,9 @@ public record MatMul(
     Buffer c,
     boolean accumulate)
     implements Kernel {
+  /** From this batch size on, each product is one thread's work. */
+  private static final int BATCH_CHUNKS = 4;
+
   public MatMul {
     if (a.length() != batch * m * k || b.length() != batch * k * n || c.length() != batch * m * n) {
       throw new IllegalArgumentException(
@@ -61,29 +64,39 @@ public record MatMul(
 
   @Override
   public void onCpu(Ranges ranges) {
-    ranges.split(batch * m, 16, this::rows);
+    if (batch < BATCH_CHUNKS) {
+      for (int item = 0; item < batch; item++) {
+        product(item).run(ranges);
+      }
+    } else {
+      // Inside a chunk the product runs on the chunk's thread alone.
+      ranges.chunks(batch, item -> product(item).run(ranges));
+    }
   }
 
-  private void rows(int from, int to) {
+  private Product product(int item) {
     float[] as = a.floats();
     float[] bs = b.floats();
-    float[] cs = c.floats();
-    int aRow = transposeA ? 1 : k;
-    int aCol = transposeA ? m : 1;
-    int bRow = transposeB ? 1 : n;
-    int bCol = transposeB ? k : 1;
-    for (int row = from; row < to; row++) {
-      int item = row / m;
-      int ao = a.offset() + item * m * k + (row % m) * aRow;
-      int co = c.offset() + row * n;
-      for (int j = 0; j < n; j++) {
-        int bo = b.offset() + item * k * n + j * bCol;
-        float sum = accumulate ? cs[co + j] : bias == null ? 0f : bias.floats()[bias.offset() + j];
-        for (int p = 0; p < k; p++) {
-          sum = Math.fma(as[ao + p * aCol], bs[bo + p * bRow], sum);
-        }
-        cs[co + j] = sum;
-      }
+    int ao = a.offset() + item * m * k;
+    int bo = b.offset() + item * k * n;
+    int co = c.offset() + item * m * n;
+    Product.Packer left =
+        transposeA
+            ? (from, to, start, end, block, at) ->
+                Gemm.copy(as, ao + start * m + from, m, end - start, to - from, block, at)
+            : (from, to, start, end, block, at) ->
+                Gemm.copy(as, ao + from * k + start, k, to - from, end - start, block, at);
+    Product.Packer right =
+        transposeB
+            ? (from, to, start, end, block, at) ->
+                Gemm.transpose(bs, bo + start * k + from, k, to - from, end - start, block, at)
+            : (from, to, start, end, block, at) ->
+                Gemm.copy(bs, bo + from * n + start, n, to - from, end - start, block, at);
+    if (accumulate) {
+      return new Product(m, n, k, left, transposeA, right, c.floats(), co, n, c.floats(), co);
     }
+    float[] init = bias == null ? Gemm.zeros(n) : bias.floats();
+    int io = bias == null ? 0 : bias.offset();
+    return new Product(m, n, k, left, transposeA, right, init, io, 0, c.floats(), co);
   }
 }

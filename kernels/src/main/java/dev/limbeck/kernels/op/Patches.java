@@ -1,0 +1,89 @@
+package dev.limbeck.kernels.op;
+
+import java.util.Arrays;
+
+/**
+ * The patches of channels-last images as rows of a matrix, written block by block and never as a
+ * whole: row = (image, position), column = (kernel row, kernel column, channel).
+ *
+ * <p>Unlike a {@link Conv2dSpec}, top and left may be negative: then patches start inside.
+ *
+ * @param rows positions per image along y
+ * @param columns positions per image along x
+ */
+record Patches(
+    int h, int w, int c, int kh, int kw, int sy, int sx, int top, int left, int rows, int columns) {
+  static Patches of(Conv2dDims d) {
+    Conv2dSpec s = d.spec();
+    return new Patches(
+        d.h(),
+        d.w(),
+        d.c(),
+        d.kh(),
+        d.kw(),
+        s.strideY(),
+        s.strideX(),
+        s.top(),
+        s.left(),
+        d.outH(),
+        d.outW());
+  }
+
+  /** Elements per patch. */
+  int taps() {
+    return kh * kw * c;
+  }
+
+  /** Reads the patches of an array of images for a {@link Product}. */
+  Product.Packer packer(float[] x, int xo) {
+    return (from, to, start, end, block, at) -> pack(x, xo, from, to, start, end, block, at);
+  }
+
+  /**
+   * Packs rows [from, to) × columns [start, end) of the patch matrix.
+   *
+   * <p>Channels of neighbouring kernel columns are neighbours in memory too, so that a kernel row
+   * is one run, cut at the image's borders.
+   */
+  private void pack(
+      float[] x, int xo, int from, int to, int start, int end, float[] block, int at) {
+    int run = kw * c;
+    for (int row = from; row < to; row++) {
+      int image = row / (rows * columns);
+      int y = row / columns % rows * sy - top;
+      int x0 = (row % columns * sx - left) * c;
+      int target = at + (row - from) * Gemm.STRIDE;
+      int column = start;
+      int i = start / run;
+      while (column < end) {
+        int stop = Math.min(end, (i + 1) * run);
+        int length = stop - column;
+        if (y + i < 0 || y + i >= h) {
+          Arrays.fill(block, target, target + length, 0f);
+        } else {
+          int line = xo + (image * h + y + i) * w * c;
+          copyRun(x, line, x0 + column - i * run, length, block, target);
+        }
+        target += length;
+        column = stop;
+        i++;
+      }
+    }
+  }
+
+  /** Copies elements [from, from + length) of an image row, which may stick out at both ends. */
+  private void copyRun(float[] x, int line, int from, int length, float[] block, int target) {
+    int before = Math.min(length, Math.max(0, -from));
+    int after = Math.min(length - before, Math.max(0, from + length - w * c));
+    if (before > 0) {
+      Arrays.fill(block, target, target + before, 0f);
+    }
+    int inside = length - before - after;
+    if (inside > 0) {
+      System.arraycopy(x, line + from + before, block, target + before, inside);
+    }
+    if (after > 0) {
+      Arrays.fill(block, target + length - after, target + length, 0f);
+    }
+  }
+}

@@ -1,0 +1,232 @@
+package dev.limbeck.kernels.op;
+
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * The tile of a matrix product for 32 vector registers: 12 rows by two vectors, 24 accumulators.
+ *
+ * <p>Every accumulator is a local variable, so that the compiler keeps it in a register; the block
+ * stride is a constant, so that every operand is addressed by one index and a displacement.
+ */
+final class WideTile {
+  private WideTile() {}
+
+  /** C = init + A·B on one tile; see {@link Gemm#block}. */
+  static final class Simd {
+    private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
+    private static final int L = S.length();
+    private static final int STRIDE = Gemm.STRIDE;
+
+    static final int ROWS = 12;
+    static final int COLUMNS = 2 * L;
+
+    private Simd() {}
+
+    /** A has one row per row of C. */
+    static void rowMajor(
+        float[] a,
+        int ao,
+        float[] b,
+        int bo,
+        int depth,
+        float[] init,
+        int io,
+        int initStride,
+        float[] c,
+        int co,
+        int stride) {
+      FloatVector c00 = FloatVector.fromArray(S, init, io);
+      FloatVector c01 = FloatVector.fromArray(S, init, io + L);
+      FloatVector c10 = FloatVector.fromArray(S, init, io + initStride);
+      FloatVector c11 = FloatVector.fromArray(S, init, io + initStride + L);
+      FloatVector c20 = FloatVector.fromArray(S, init, io + 2 * initStride);
+      FloatVector c21 = FloatVector.fromArray(S, init, io + 2 * initStride + L);
+      FloatVector c30 = FloatVector.fromArray(S, init, io + 3 * initStride);
+      FloatVector c31 = FloatVector.fromArray(S, init, io + 3 * initStride + L);
+      FloatVector c40 = FloatVector.fromArray(S, init, io + 4 * initStride);
+      FloatVector c41 = FloatVector.fromArray(S, init, io + 4 * initStride + L);
+      FloatVector c50 = FloatVector.fromArray(S, init, io + 5 * initStride);
+      FloatVector c51 = FloatVector.fromArray(S, init, io + 5 * initStride + L);
+      FloatVector c60 = FloatVector.fromArray(S, init, io + 6 * initStride);
+      FloatVector c61 = FloatVector.fromArray(S, init, io + 6 * initStride + L);
+      FloatVector c70 = FloatVector.fromArray(S, init, io + 7 * initStride);
+      FloatVector c71 = FloatVector.fromArray(S, init, io + 7 * initStride + L);
+      FloatVector c80 = FloatVector.fromArray(S, init, io + 8 * initStride);
+      FloatVector c81 = FloatVector.fromArray(S, init, io + 8 * initStride + L);
+      FloatVector c90 = FloatVector.fromArray(S, init, io + 9 * initStride);
+      FloatVector c91 = FloatVector.fromArray(S, init, io + 9 * initStride + L);
+      FloatVector c100 = FloatVector.fromArray(S, init, io + 10 * initStride);
+      FloatVector c101 = FloatVector.fromArray(S, init, io + 10 * initStride + L);
+      FloatVector c110 = FloatVector.fromArray(S, init, io + 11 * initStride);
+      FloatVector c111 = FloatVector.fromArray(S, init, io + 11 * initStride + L);
+      for (int p = 0; p < depth; p++) {
+        FloatVector b0 = FloatVector.fromArray(S, b, bo + p * STRIDE);
+        FloatVector b1 = FloatVector.fromArray(S, b, bo + p * STRIDE + L);
+        FloatVector a0 = FloatVector.broadcast(S, a[ao + p]);
+        c00 = a0.fma(b0, c00);
+        c01 = a0.fma(b1, c01);
+        FloatVector a1 = FloatVector.broadcast(S, a[ao + p + STRIDE]);
+        c10 = a1.fma(b0, c10);
+        c11 = a1.fma(b1, c11);
+        FloatVector a2 = FloatVector.broadcast(S, a[ao + p + 2 * STRIDE]);
+        c20 = a2.fma(b0, c20);
+        c21 = a2.fma(b1, c21);
+        FloatVector a3 = FloatVector.broadcast(S, a[ao + p + 3 * STRIDE]);
+        c30 = a3.fma(b0, c30);
+        c31 = a3.fma(b1, c31);
+        FloatVector a4 = FloatVector.broadcast(S, a[ao + p + 4 * STRIDE]);
+        c40 = a4.fma(b0, c40);
+        c41 = a4.fma(b1, c41);
+        FloatVector a5 = FloatVector.broadcast(S, a[ao + p + 5 * STRIDE]);
+        c50 = a5.fma(b0, c50);
+        c51 = a5.fma(b1, c51);
+        FloatVector a6 = FloatVector.broadcast(S, a[ao + p + 6 * STRIDE]);
+        c60 = a6.fma(b0, c60);
+        c61 = a6.fma(b1, c61);
+        FloatVector a7 = FloatVector.broadcast(S, a[ao + p + 7 * STRIDE]);
+        c70 = a7.fma(b0, c70);
+        c71 = a7.fma(b1, c71);
+        FloatVector a8 = FloatVector.broadcast(S, a[ao + p + 8 * STRIDE]);
+        c80 = a8.fma(b0, c80);
+        c81 = a8.fma(b1, c81);
+        FloatVector a9 = FloatVector.broadcast(S, a[ao + p + 9 * STRIDE]);
+        c90 = a9.fma(b0, c90);
+        c91 = a9.fma(b1, c91);
+        FloatVector a10 = FloatVector.broadcast(S, a[ao + p + 10 * STRIDE]);
+        c100 = a10.fma(b0, c100);
+        c101 = a10.fma(b1, c101);
+        FloatVector a11 = FloatVector.broadcast(S, a[ao + p + 11 * STRIDE]);
+        c110 = a11.fma(b0, c110);
+        c111 = a11.fma(b1, c111);
+      }
+      c00.intoArray(c, co);
+      c01.intoArray(c, co + L);
+      c10.intoArray(c, co + stride);
+      c11.intoArray(c, co + stride + L);
+      c20.intoArray(c, co + 2 * stride);
+      c21.intoArray(c, co + 2 * stride + L);
+      c30.intoArray(c, co + 3 * stride);
+      c31.intoArray(c, co + 3 * stride + L);
+      c40.intoArray(c, co + 4 * stride);
+      c41.intoArray(c, co + 4 * stride + L);
+      c50.intoArray(c, co + 5 * stride);
+      c51.intoArray(c, co + 5 * stride + L);
+      c60.intoArray(c, co + 6 * stride);
+      c61.intoArray(c, co + 6 * stride + L);
+      c70.intoArray(c, co + 7 * stride);
+      c71.intoArray(c, co + 7 * stride + L);
+      c80.intoArray(c, co + 8 * stride);
+      c81.intoArray(c, co + 8 * stride + L);
+      c90.intoArray(c, co + 9 * stride);
+      c91.intoArray(c, co + 9 * stride + L);
+      c100.intoArray(c, co + 10 * stride);
+      c101.intoArray(c, co + 10 * stride + L);
+      c110.intoArray(c, co + 11 * stride);
+      c111.intoArray(c, co + 11 * stride + L);
+    }
+
+    /** A has one row per step of the sum: the transposed layout. */
+    static void depthMajor(
+        float[] a,
+        int ao,
+        float[] b,
+        int bo,
+        int depth,
+        float[] init,
+        int io,
+        int initStride,
+        float[] c,
+        int co,
+        int stride) {
+      FloatVector c00 = FloatVector.fromArray(S, init, io);
+      FloatVector c01 = FloatVector.fromArray(S, init, io + L);
+      FloatVector c10 = FloatVector.fromArray(S, init, io + initStride);
+      FloatVector c11 = FloatVector.fromArray(S, init, io + initStride + L);
+      FloatVector c20 = FloatVector.fromArray(S, init, io + 2 * initStride);
+      FloatVector c21 = FloatVector.fromArray(S, init, io + 2 * initStride + L);
+      FloatVector c30 = FloatVector.fromArray(S, init, io + 3 * initStride);
+      FloatVector c31 = FloatVector.fromArray(S, init, io + 3 * initStride + L);
+      FloatVector c40 = FloatVector.fromArray(S, init, io + 4 * initStride);
+      FloatVector c41 = FloatVector.fromArray(S, init, io + 4 * initStride + L);
+      FloatVector c50 = FloatVector.fromArray(S, init, io + 5 * initStride);
+      FloatVector c51 = FloatVector.fromArray(S, init, io + 5 * initStride + L);
+      FloatVector c60 = FloatVector.fromArray(S, init, io + 6 * initStride);
+      FloatVector c61 = FloatVector.fromArray(S, init, io + 6 * initStride + L);
+      FloatVector c70 = FloatVector.fromArray(S, init, io + 7 * initStride);
+      FloatVector c71 = FloatVector.fromArray(S, init, io + 7 * initStride + L);
+      FloatVector c80 = FloatVector.fromArray(S, init, io + 8 * initStride);
+      FloatVector c81 = FloatVector.fromArray(S, init, io + 8 * initStride + L);
+      FloatVector c90 = FloatVector.fromArray(S, init, io + 9 * initStride);
+      FloatVector c91 = FloatVector.fromArray(S, init, io + 9 * initStride + L);
+      FloatVector c100 = FloatVector.fromArray(S, init, io + 10 * initStride);
+      FloatVector c101 = FloatVector.fromArray(S, init, io + 10 * initStride + L);
+      FloatVector c110 = FloatVector.fromArray(S, init, io + 11 * initStride);
+      FloatVector c111 = FloatVector.fromArray(S, init, io + 11 * initStride + L);
+      for (int p = 0; p < depth; p++) {
+        FloatVector b0 = FloatVector.fromArray(S, b, bo + p * STRIDE);
+        FloatVector b1 = FloatVector.fromArray(S, b, bo + p * STRIDE + L);
+        FloatVector a0 = FloatVector.broadcast(S, a[ao + p * STRIDE]);
+        c00 = a0.fma(b0, c00);
+        c01 = a0.fma(b1, c01);
+        FloatVector a1 = FloatVector.broadcast(S, a[ao + p * STRIDE + 1]);
+        c10 = a1.fma(b0, c10);
+        c11 = a1.fma(b1, c11);
+        FloatVector a2 = FloatVector.broadcast(S, a[ao + p * STRIDE + 2]);
+        c20 = a2.fma(b0, c20);
+        c21 = a2.fma(b1, c21);
+        FloatVector a3 = FloatVector.broadcast(S, a[ao + p * STRIDE + 3]);
+        c30 = a3.fma(b0, c30);
+        c31 = a3.fma(b1, c31);
+        FloatVector a4 = FloatVector.broadcast(S, a[ao + p * STRIDE + 4]);
+        c40 = a4.fma(b0, c40);
+        c41 = a4.fma(b1, c41);
+        FloatVector a5 = FloatVector.broadcast(S, a[ao + p * STRIDE + 5]);
+        c50 = a5.fma(b0, c50);
+        c51 = a5.fma(b1, c51);
+        FloatVector a6 = FloatVector.broadcast(S, a[ao + p * STRIDE + 6]);
+        c60 = a6.fma(b0, c60);
+        c61 = a6.fma(b1, c61);
+        FloatVector a7 = FloatVector.broadcast(S, a[ao + p * STRIDE + 7]);
+        c70 = a7.fma(b0, c70);
+        c71 = a7.fma(b1, c71);
+        FloatVector a8 = FloatVector.broadcast(S, a[ao + p * STRIDE + 8]);
+        c80 = a8.fma(b0, c80);
+        c81 = a8.fma(b1, c81);
+        FloatVector a9 = FloatVector.broadcast(S, a[ao + p * STRIDE + 9]);
+        c90 = a9.fma(b0, c90);
+        c91 = a9.fma(b1, c91);
+        FloatVector a10 = FloatVector.broadcast(S, a[ao + p * STRIDE + 10]);
+        c100 = a10.fma(b0, c100);
+        c101 = a10.fma(b1, c101);
+        FloatVector a11 = FloatVector.broadcast(S, a[ao + p * STRIDE + 11]);
+        c110 = a11.fma(b0, c110);
+        c111 = a11.fma(b1, c111);
+      }
+      c00.intoArray(c, co);
+      c01.intoArray(c, co + L);
+      c10.intoArray(c, co + stride);
+      c11.intoArray(c, co + stride + L);
+      c20.intoArray(c, co + 2 * stride);
+      c21.intoArray(c, co + 2 * stride + L);
+      c30.intoArray(c, co + 3 * stride);
+      c31.intoArray(c, co + 3 * stride + L);
+      c40.intoArray(c, co + 4 * stride);
+      c41.intoArray(c, co + 4 * stride + L);
+      c50.intoArray(c, co + 5 * stride);
+      c51.intoArray(c, co + 5 * stride + L);
+      c60.intoArray(c, co + 6 * stride);
+      c61.intoArray(c, co + 6 * stride + L);
+      c70.intoArray(c, co + 7 * stride);
+      c71.intoArray(c, co + 7 * stride + L);
+      c80.intoArray(c, co + 8 * stride);
+      c81.intoArray(c, co + 8 * stride + L);
+      c90.intoArray(c, co + 9 * stride);
+      c91.intoArray(c, co + 9 * stride + L);
+      c100.intoArray(c, co + 10 * stride);
+      c101.intoArray(c, co + 10 * stride + L);
+      c110.intoArray(c, co + 11 * stride);
+      c111.intoArray(c, co + 11 * stride + L);
+    }
+  }
+}
