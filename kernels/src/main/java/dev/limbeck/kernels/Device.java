@@ -122,6 +122,11 @@ public abstract class Device implements AutoCloseable {
   /** Waits until everything executed so far has finished. */
   public abstract void synchronize();
 
+  /** To be called when a device closes: the next request for it opens a fresh one. */
+  protected final void forgetShared() {
+    Devices.forget(this);
+  }
+
   /** Ends the device's threads and gives back its memory; its buffers must not be used again. */
   @Override
   public abstract void close();

@@ -74,6 +74,7 @@ public final class CpuDevice extends Device {
 
   @Override
   public void close() {
+    forgetShared();
     workers.close();
     arrays.clear();
   }
