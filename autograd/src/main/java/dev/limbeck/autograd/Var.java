@@ -3,6 +3,7 @@ package dev.limbeck.autograd;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.HasBuffer;
 import dev.limbeck.kernels.op.Conv2dSpec;
+import dev.limbeck.kernels.op.Unary;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 
@@ -13,6 +14,8 @@ import dev.limbeck.tensor.Tensor;
  * that {@linkplain #needsGradient need} one.
  */
 public final class Var implements HasBuffer {
+  private static final Tensor[] NOTHING = {};
+
   private final Tensor value;
   private final Parameter parameter;
   private final Tape tape;
@@ -29,6 +32,13 @@ public final class Var implements HasBuffer {
     this.needsGradient = false;
   }
 
+  private Var(Var parameter, Tape tape) {
+    this.value = parameter.value;
+    this.parameter = parameter.parameter;
+    this.tape = tape;
+    this.needsGradient = false;
+  }
+
   Var(Tensor value, Tape tape, boolean needsGradient) {
     this.value = value;
     this.parameter = null;
@@ -39,6 +49,14 @@ public final class Var implements HasBuffer {
   /** A tensor that takes part in operations without being recorded. */
   public static Var constant(Tensor value) {
     return new Var(value, (Tape) null, false);
+  }
+
+  /**
+   * This operand, recorded on the tape of another: for operations that have no recorded operand but
+   * a parameter, such as the look-up of an embedding by constant labels.
+   */
+  public Var beside(Var recorded) {
+    return tape == null && recorded.tape != null ? new Var(this, recorded.tape) : this;
   }
 
   public Tensor value() {
@@ -203,6 +221,275 @@ public final class Var implements HasBuffer {
   /** Convolution of channels-last images; see {@link Tensor#conv2d}. */
   public Var conv2d(Var weight, Var biasOrNull, Conv2dSpec spec) {
     return MatrixOps.conv2d(this, weight, biasOrNull, spec);
+  }
+
+  // ---- elementwise; operands of different shapes are broadcast ----
+
+  /** a + b. */
+  public Var add(Var b) {
+    Tape tape = tapeOf(this, b);
+    return record(
+        value.add(b.value),
+        new Var[] {this, b},
+        NOTHING,
+        g -> {
+          shareBroadcast(g, tape);
+          b.shareBroadcast(g, tape);
+        });
+  }
+
+  /** a - b. */
+  public Var sub(Var b) {
+    Tape tape = tapeOf(this, b);
+    return record(
+        value.sub(b.value),
+        new Var[] {this, b},
+        NOTHING,
+        g -> {
+          shareBroadcast(g, tape);
+          if (b.needsGradient(tape)) {
+            b.accumulate(g.sumTo(b.shape()).neg());
+          }
+        });
+  }
+
+  /** a · b. */
+  public Var mul(Var b) {
+    Tape tape = tapeOf(this, b);
+    Tensor first = value;
+    Tensor second = b.value;
+    boolean forA = needsGradient(tape);
+    boolean forB = b.needsGradient(tape);
+    return record(
+        value.mul(b.value),
+        new Var[] {this, b},
+        forA && forB ? new Tensor[] {first, second} : new Tensor[] {forA ? second : first},
+        g -> {
+          if (forA) {
+            accumulate(g.mul(second).sumTo(first.shape()));
+          }
+          if (forB) {
+            b.accumulate(g.mul(first).sumTo(second.shape()));
+          }
+        });
+  }
+
+  /** a / b. */
+  public Var div(Var b) {
+    Tape tape = tapeOf(this, b);
+    Tensor quotient = value.div(b.value);
+    Tensor divisor = b.value;
+    Shape shape = shape();
+    return record(
+        quotient,
+        new Var[] {this, b},
+        b.needsGradient(tape) ? new Tensor[] {divisor, quotient} : new Tensor[] {divisor},
+        g -> {
+          Tensor share = g.div(divisor);
+          if (b.needsGradient(tape)) {
+            b.accumulate(share.mul(quotient).sumTo(divisor.shape()).neg());
+          }
+          if (needsGradient(tape)) {
+            accumulate(share.sumTo(shape));
+          }
+        });
+  }
+
+  /** Takes its share of a gradient that came through a broadcasting sum. */
+  private void shareBroadcast(Tensor g, Tape tape) {
+    if (needsGradient(tape)) {
+      Tensor share = g.sumTo(shape());
+      accumulate(share, share != g);
+    }
+  }
+
+  /** x + c. */
+  public Var add(float c) {
+    return record(value.add(c), new Var[] {this}, NOTHING, g -> accumulate(g, false));
+  }
+
+  /** c · x. */
+  public Var mul(float c) {
+    return record(value.mul(c), new Var[] {this}, NOTHING, g -> accumulate(g.mul(c)));
+  }
+
+  /** -x. */
+  public Var neg() {
+    return record(value.neg(), new Var[] {this}, NOTHING, g -> accumulate(g.neg()));
+  }
+
+  /** e^x. */
+  public Var exp() {
+    return unary(Unary.Op.EXP, 0f, 0f);
+  }
+
+  /** The natural logarithm. */
+  public Var log() {
+    return unary(Unary.Op.LOG, 0f, 0f);
+  }
+
+  /** √x. */
+  public Var sqrt() {
+    return unary(Unary.Op.SQRT, 0f, 0f);
+  }
+
+  /** x². */
+  public Var square() {
+    return unary(Unary.Op.SQUARE, 0f, 0f);
+  }
+
+  /** |x|, with slope 0 at 0. */
+  public Var abs() {
+    return unary(Unary.Op.ABS, 0f, 0f);
+  }
+
+  /** x^p. */
+  public Var pow(float p) {
+    return unary(Unary.Op.POW, p, 0f);
+  }
+
+  /** min(max(x, low), high); the gradient passes where low ≤ x ≤ high. */
+  public Var clamp(float low, float high) {
+    return unary(Unary.Op.CLAMP, low, high);
+  }
+
+  /** 1 / (1 + e^-x). */
+  public Var sigmoid() {
+    return unary(Unary.Op.SIGMOID, 0f, 0f);
+  }
+
+  /** The hyperbolic tangent. */
+  public Var tanh() {
+    return unary(Unary.Op.TANH, 0f, 0f);
+  }
+
+  /** x·sigmoid(x). */
+  public Var silu() {
+    return unary(Unary.Op.SILU, 0f, 0f);
+  }
+
+  /** x·Φ(x), with Φ the normal distribution function (the exact form, by erf). */
+  public Var gelu() {
+    return unary(Unary.Op.GELU, 0f, 0f);
+  }
+
+  /** max(x, 0), with slope 0 at 0. */
+  public Var relu() {
+    return unary(Unary.Op.LEAKY_RELU, 0f, 0f);
+  }
+
+  /** x if positive, else slope·x. */
+  public Var leakyRelu(float slope) {
+    return unary(Unary.Op.LEAKY_RELU, slope, 0f);
+  }
+
+  /** ln(1 + e^x). */
+  public Var softplus() {
+    return unary(Unary.Op.SOFTPLUS, 0f, 0f);
+  }
+
+  private Var unary(Unary.Op op, float p, float q) {
+    Tensor y = value.unary(op, p, q);
+    boolean fromResult =
+        op == Unary.Op.EXP || op == Unary.Op.SQRT || op == Unary.Op.SIGMOID || op == Unary.Op.TANH;
+    Tensor saved = fromResult ? y : value;
+    return record(
+        y, new Var[] {this}, new Tensor[] {saved}, g -> accumulate(g.unaryGrad(op, p, q, saved)));
+  }
+
+  // ---- reductions ----
+
+  /** The sum of all elements, a scalar. */
+  public Var sum() {
+    Shape from = shape();
+    return record(value.sum(), new Var[] {this}, NOTHING, g -> accumulate(spread(g, from, 1f)));
+  }
+
+  /** The mean of all elements, a scalar. */
+  public Var mean() {
+    Shape from = shape();
+    return record(
+        value.mean(),
+        new Var[] {this},
+        NOTHING,
+        g -> accumulate(spread(g, from, 1f / from.size())));
+  }
+
+  /** The sum over one axis, which stays with size 1 if {@code keep}. */
+  public Var sum(int axis, boolean keep) {
+    return sumOver(value.sum(axis, keep), axis, 1f);
+  }
+
+  /** The mean over one axis, which stays with size 1 if {@code keep}. */
+  public Var mean(int axis, boolean keep) {
+    return sumOver(value.mean(axis, keep), axis, 1f / dim(axis));
+  }
+
+  private Var sumOver(Tensor result, int axis, float scale) {
+    Shape from = shape();
+    int[] kept = from.with(axis, 1).toArray();
+    return record(
+        result, new Var[] {this}, NOTHING, g -> accumulate(spread(g.reshape(kept), from, scale)));
+  }
+
+  /** scale·g, repeated to a shape. */
+  private static Tensor spread(Tensor g, Shape to, float scale) {
+    return Tensor.full(g.device(), to, scale).mul(g);
+  }
+
+  // ---- moving data ----
+
+  /** The parts one after the other along an axis; their other sizes must agree. */
+  public static Var concat(int axis, Var... parts) {
+    Tensor[] values = new Tensor[parts.length];
+    for (int i = 0; i < parts.length; i++) {
+      values[i] = parts[i].value;
+    }
+    Tape tape = tapeOf(parts);
+    return record(
+        Tensor.concat(axis, values),
+        parts,
+        NOTHING,
+        g -> {
+          int from = 0;
+          for (Var part : parts) {
+            int to = from + part.dim(axis);
+            if (part.needsGradient(tape)) {
+              part.accumulate(g.slice(axis, from, to));
+            }
+            from = to;
+          }
+        });
+  }
+
+  /** Indices {@code [from, to)} of one axis. */
+  public Var slice(int axis, int from, int to) {
+    Shape whole = shape();
+    return record(
+        value.slice(axis, from, to),
+        new Var[] {this},
+        NOTHING,
+        g -> accumulate(Tensor.zeros(g.device(), whole).copySlice(axis, from, g)));
+  }
+
+  /**
+   * Rows of this table by number; the gradient adds up rows that were taken several times.
+   *
+   * @shape this [V, width…], indices I32 of any shape; the result has the indices' axes, then width
+   */
+  public Var gather(Tensor indices) {
+    Shape table = shape();
+    return record(
+        value.gather(indices),
+        new Var[] {this},
+        new Tensor[] {indices},
+        g -> {
+          if (parameter != null) {
+            parameter.gradient().scatterAdd(indices, g);
+          } else {
+            accumulate(Tensor.zeros(g.device(), table).scatterAdd(indices, g));
+          }
+        });
   }
 
   @Override

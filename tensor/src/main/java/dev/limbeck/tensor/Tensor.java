@@ -5,7 +5,17 @@ import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.HasBuffer;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.op.Axpy;
+import dev.limbeck.kernels.op.Binary;
 import dev.limbeck.kernels.op.Conv2dSpec;
+import dev.limbeck.kernels.op.Copy;
+import dev.limbeck.kernels.op.CopyBlock;
+import dev.limbeck.kernels.op.Fill;
+import dev.limbeck.kernels.op.Gather;
+import dev.limbeck.kernels.op.Reduce;
+import dev.limbeck.kernels.op.ScatterAdd;
+import dev.limbeck.kernels.op.Unary;
+import dev.limbeck.kernels.op.UnaryGrad;
 
 /**
  * Numbers in a {@link Buffer}, seen through a {@link Shape}: contiguous, the last axis fastest.
@@ -53,6 +63,16 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     Tensor t = empty(device, DType.I32, shape);
     t.buffer.upload(values, 0);
     return t;
+  }
+
+  /** F32 zeros. */
+  public static Tensor zeros(Device device, Shape shape) {
+    return full(device, shape, 0f);
+  }
+
+  /** F32 elements that all have one value. */
+  public static Tensor full(Device device, Shape shape, float value) {
+    return empty(device, shape).fill(value);
   }
 
   private static void checkCount(Shape shape, int count) {
@@ -156,6 +176,323 @@ public final class Tensor implements HasBuffer, AutoCloseable {
    */
   public Tensor conv2d(Tensor weight, Tensor biasOrNull, Conv2dSpec spec) {
     return MatrixOps.conv2d(this, weight, biasOrNull, spec);
+  }
+
+  // ---- in place ----
+
+  /** Sets every element. */
+  public Tensor fill(float value) {
+    run(new Fill(value, buffer));
+    return this;
+  }
+
+  /** Copies the elements of a tensor of the same size, whatever its shape. */
+  public Tensor copyFrom(Tensor source) {
+    if (source.size() != size()) {
+      throw new ShapeException("copyFrom: " + source.shape + " has another size than " + shape);
+    }
+    if (source.device() == device()) {
+      run(new Copy(source.buffer, buffer));
+    } else if (type() == DType.I32) {
+      buffer.upload(source.toInts(), 0);
+    } else {
+      buffer.upload(source.toFloats(), 0);
+    }
+    return this;
+  }
+
+  /** Adds a multiple of a tensor of the same size: this ← this + scale·x. */
+  public Tensor addInPlace(float scale, Tensor x) {
+    if (x.size() != size()) {
+      throw new ShapeException("addInPlace: " + x.shape + " has another size than " + shape);
+    }
+    run(new Axpy(scale, x.buffer, buffer));
+    return this;
+  }
+
+  /** A new tensor with the same elements. */
+  public Tensor copy() {
+    return empty(device(), type(), shape).copyFrom(this);
+  }
+
+  // ---- elementwise; operands of different shapes are broadcast ----
+
+  /** a + b. */
+  public Tensor add(Tensor b) {
+    return Broadcasting.binary(Binary.Op.ADD, this, b);
+  }
+
+  /** a - b. */
+  public Tensor sub(Tensor b) {
+    return Broadcasting.binary(Binary.Op.SUB, this, b);
+  }
+
+  /** a · b. */
+  public Tensor mul(Tensor b) {
+    return Broadcasting.binary(Binary.Op.MUL, this, b);
+  }
+
+  /** a / b. */
+  public Tensor div(Tensor b) {
+    return Broadcasting.binary(Binary.Op.DIV, this, b);
+  }
+
+  /** The larger of a and b. */
+  public Tensor maximum(Tensor b) {
+    return Broadcasting.binary(Binary.Op.MAXIMUM, this, b);
+  }
+
+  /** The smaller of a and b. */
+  public Tensor minimum(Tensor b) {
+    return Broadcasting.binary(Binary.Op.MINIMUM, this, b);
+  }
+
+  /** 1 where a ≥ b, else 0. */
+  public Tensor greaterEqual(Tensor b) {
+    return Broadcasting.binary(Binary.Op.GREATER_EQUAL, this, b);
+  }
+
+  /** x + c. */
+  public Tensor add(float c) {
+    return unary(Unary.Op.AFFINE, 1f, c);
+  }
+
+  /** c · x. */
+  public Tensor mul(float c) {
+    return unary(Unary.Op.AFFINE, c, -0f);
+  }
+
+  /** -x. */
+  public Tensor neg() {
+    return unary(Unary.Op.NEG, 0f, 0f);
+  }
+
+  /** e^x. */
+  public Tensor exp() {
+    return unary(Unary.Op.EXP, 0f, 0f);
+  }
+
+  /** The natural logarithm. */
+  public Tensor log() {
+    return unary(Unary.Op.LOG, 0f, 0f);
+  }
+
+  /** √x. */
+  public Tensor sqrt() {
+    return unary(Unary.Op.SQRT, 0f, 0f);
+  }
+
+  /** x². */
+  public Tensor square() {
+    return unary(Unary.Op.SQUARE, 0f, 0f);
+  }
+
+  /** |x|. */
+  public Tensor abs() {
+    return unary(Unary.Op.ABS, 0f, 0f);
+  }
+
+  /** x^p. */
+  public Tensor pow(float p) {
+    return unary(Unary.Op.POW, p, 0f);
+  }
+
+  /** min(max(x, low), high). */
+  public Tensor clamp(float low, float high) {
+    return unary(Unary.Op.CLAMP, low, high);
+  }
+
+  /** 1 / (1 + e^-x). */
+  public Tensor sigmoid() {
+    return unary(Unary.Op.SIGMOID, 0f, 0f);
+  }
+
+  /** The hyperbolic tangent. */
+  public Tensor tanh() {
+    return unary(Unary.Op.TANH, 0f, 0f);
+  }
+
+  /** x·sigmoid(x). */
+  public Tensor silu() {
+    return unary(Unary.Op.SILU, 0f, 0f);
+  }
+
+  /** x·Φ(x), with Φ the normal distribution function (the exact form, by erf). */
+  public Tensor gelu() {
+    return unary(Unary.Op.GELU, 0f, 0f);
+  }
+
+  /** max(x, 0). */
+  public Tensor relu() {
+    return unary(Unary.Op.LEAKY_RELU, 0f, 0f);
+  }
+
+  /** x if positive, else slope·x. */
+  public Tensor leakyRelu(float slope) {
+    return unary(Unary.Op.LEAKY_RELU, slope, 0f);
+  }
+
+  /** ln(1 + e^x). */
+  public Tensor softplus() {
+    return unary(Unary.Op.SOFTPLUS, 0f, 0f);
+  }
+
+  /** An elementwise function with its parameters; the named methods are the usual way to it. */
+  public Tensor unary(Unary.Op op, float p, float q) {
+    Tensor y = empty(device(), shape);
+    run(new Unary(op, p, q, buffer, y.buffer));
+    return y;
+  }
+
+  /**
+   * The gradient of {@link #unary} for this output gradient; {@code saved} is what {@link
+   * UnaryGrad} says.
+   */
+  public Tensor unaryGrad(Unary.Op op, float p, float q, Tensor saved) {
+    Tensor dx = empty(device(), shape);
+    run(new UnaryGrad(op, p, q, buffer, saved.buffer, dx.buffer));
+    return dx;
+  }
+
+  // ---- reductions ----
+
+  /** The sum of all elements, a scalar. */
+  public Tensor sum() {
+    return reduce(Reduce.Op.SUM, 1f, 1, size(), 1, Shape.of());
+  }
+
+  /** The mean of all elements, a scalar. */
+  public Tensor mean() {
+    return reduce(Reduce.Op.SUM, 1f / size(), 1, size(), 1, Shape.of());
+  }
+
+  /** The sum over one axis, which stays with size 1 if {@code keep}. */
+  public Tensor sum(int axis, boolean keep) {
+    return reduce(Reduce.Op.SUM, 1f, axis, keep);
+  }
+
+  /** The mean over one axis, which stays with size 1 if {@code keep}. */
+  public Tensor mean(int axis, boolean keep) {
+    return reduce(Reduce.Op.SUM, 1f / dim(axis), axis, keep);
+  }
+
+  /** The largest element along one axis, which stays with size 1 if {@code keep}. */
+  public Tensor max(int axis, boolean keep) {
+    return reduce(Reduce.Op.MAX, 1f, axis, keep);
+  }
+
+  private Tensor reduce(Reduce.Op op, float scale, int axis, boolean keep) {
+    int a = shape.axis(axis);
+    Shape to = keep ? shape.with(a, 1) : shape.without(a);
+    int inner = shape.product(a + 1, shape.rank());
+    return reduce(op, scale, shape.product(0, a), shape.dim(a), inner, to);
+  }
+
+  private Tensor reduce(Reduce.Op op, float scale, int outer, int count, int inner, Shape to) {
+    Tensor y = empty(device(), to);
+    run(new Reduce(op, scale, buffer, y.buffer, outer, count, inner));
+    return y;
+  }
+
+  /**
+   * The sum over the axes along which a tensor of shape {@code to} was repeated to become this
+   * shape: the gradient of broadcasting. This tensor itself if the shapes are equal.
+   */
+  public Tensor sumTo(Shape to) {
+    return Broadcasting.sumTo(this, to);
+  }
+
+  // ---- moving data ----
+
+  /** The parts one after the other along an axis; their other sizes must agree. */
+  public static Tensor concat(int axis, Tensor... parts) {
+    Shape first = parts[0].shape;
+    int a = first.axis(axis);
+    int total = 0;
+    for (Tensor part : parts) {
+      if (part.shape.rank() != first.rank() || !part.shape.with(a, 1).equals(first.with(a, 1))) {
+        throw new ShapeException(
+            "concat: shapes may differ along axis " + a + " only: " + first + ", " + part.shape);
+      }
+      total += part.dim(a);
+    }
+    Tensor y = empty(parts[0].device(), parts[0].type(), first.with(a, total));
+    int inner = first.product(a + 1, first.rank());
+    int rows = first.product(0, a);
+    int to = 0;
+    for (Tensor part : parts) {
+      int width = part.dim(a) * inner;
+      y.run(new CopyBlock(part.buffer, 0, width, y.buffer, to, total * inner, rows, width));
+      to += width;
+    }
+    return y;
+  }
+
+  /** Indices {@code [from, to)} of one axis. */
+  public Tensor slice(int axis, int from, int to) {
+    int a = shape.axis(axis);
+    if (from < 0 || to < from || to > shape.dim(a)) {
+      throw new ShapeException(
+          "slice: [" + from + ", " + to + ") leaves axis " + a + " of " + shape);
+    }
+    Tensor y = empty(device(), type(), shape.with(a, to - from));
+    int inner = shape.product(a + 1, shape.rank());
+    int pitch = dim(a) * inner;
+    int width = (to - from) * inner;
+    run(new CopyBlock(buffer, from * inner, pitch, y.buffer, 0, width, shape.product(0, a), width));
+    return y;
+  }
+
+  /** Copies {@code part} over indices {@code [from, from + part's size)} of one axis. */
+  public Tensor copySlice(int axis, int from, Tensor part) {
+    int a = shape.axis(axis);
+    if (part.shape.rank() != shape.rank()
+        || !part.shape.with(a, 1).equals(shape.with(a, 1))
+        || from < 0
+        || from + part.dim(a) > dim(a)) {
+      throw new ShapeException(
+          "copySlice: " + part.shape + " at " + from + " of axis " + a + " leaves " + shape);
+    }
+    int inner = shape.product(a + 1, shape.rank());
+    int pitch = dim(a) * inner;
+    int width = part.dim(a) * inner;
+    run(
+        new CopyBlock(
+            part.buffer, 0, width, buffer, from * inner, pitch, shape.product(0, a), width));
+    return this;
+  }
+
+  /**
+   * Rows of this table by number.
+   *
+   * @shape this [V, width…], indices I32 of any shape; the result has the indices' axes, then width
+   * @throws IndexOutOfBoundsException if an index is not a row
+   */
+  public Tensor gather(Tensor indices) {
+    Tensor y = empty(device(), gathered(indices));
+    run(new Gather(buffer, indices.buffer, y.buffer, size() / Math.max(1, dim(0))));
+    return y;
+  }
+
+  private Shape gathered(Tensor indices) {
+    if (shape.rank() == 0 || indices.type() != DType.I32) {
+      throw new ShapeException(
+          "gather: expects a table with rows and I32 indices, got " + this + " and " + indices);
+    }
+    int[] sizes = new int[indices.shape.rank() + shape.rank() - 1];
+    System.arraycopy(indices.shape.toArray(), 0, sizes, 0, indices.shape.rank());
+    System.arraycopy(shape.toArray(), 1, sizes, indices.shape.rank(), shape.rank() - 1);
+    return Shape.of(sizes);
+  }
+
+  /** Adds rows to this table in place: this[indices[i]] += rows[i], in the order of i. */
+  public Tensor scatterAdd(Tensor indices, Tensor rows) {
+    if (!rows.shape.equals(gathered(indices))) {
+      throw new ShapeException(
+          "scatterAdd: rows " + rows.shape + " do not fit " + shape + " at " + indices.shape);
+    }
+    run(new ScatterAdd(rows.buffer, indices.buffer, buffer, size() / Math.max(1, dim(0))));
+    return this;
   }
 
   /** Gives the memory back at once rather than at the end of the scope. */

@@ -1,0 +1,157 @@
+package dev.limbeck.kernels.op;
+
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Ranges;
+import java.util.List;
+
+/**
+ * Combines two arrays element by element: y ← f(a, b), each operand broadcast by four strides, some
+ * of them zero. y may be an operand that is not broadcast.
+ *
+ * <p>A broadcast operand is expanded tile by tile into scratch that stays in the first-level cache;
+ * so there is one loop per function, and the compiler vectorizes it.
+ *
+ * @cost n flops, 12n bytes
+ */
+public record Binary(Op op, Buffer a, Broadcast layoutA, Buffer b, Broadcast layoutB, Buffer y)
+    implements Kernel {
+  /** The functions. */
+  public enum Op {
+    ADD,
+    SUB,
+    MUL,
+    DIV,
+    MAXIMUM,
+    MINIMUM,
+    /** 1 where a ≥ b, else 0; which operand a maximum's gradient belongs to. */
+    GREATER_EQUAL
+  }
+
+  public Binary {
+    if (a.length() < layoutA.extent() || b.length() < layoutB.extent()) {
+      throw new IllegalArgumentException(op + ": an operand is too short");
+    }
+    if (y.length() != layoutA.size() || y.length() != layoutB.size()) {
+      throw new IllegalArgumentException(op + ": the result has another size");
+    }
+  }
+
+  @Override
+  public String name() {
+    return op.name().toLowerCase(java.util.Locale.ROOT);
+  }
+
+  @Override
+  public List<Buffer> buffers() {
+    return List.of(a, b, y);
+  }
+
+  @Override
+  public void onCpu(Ranges ranges) {
+    boolean fullA = layoutA.isFull();
+    boolean fullB = layoutB.isFull();
+    float[] as = a.floats();
+    float[] bs = b.floats();
+    float[] ys = y.floats();
+    int tile = fullA && fullB ? Axpy.GRAIN : layoutA.tile();
+    int grain = Math.max(1, Axpy.GRAIN / tile) * tile;
+    ranges.split(
+        y.length(),
+        grain,
+        (from, to) -> {
+          Operand first = new Operand(as, a.offset(), layoutA, fullA, ranges, 0);
+          Operand second = new Operand(bs, b.offset(), layoutB, fullB, ranges, 1);
+          for (int at = from; at < to; at += tile) {
+            int n = Math.min(tile, to - at);
+            int ao = first.seek(at, n);
+            int bo = second.seek(at, n);
+            run(first.array, ao, second.array, bo, ys, y.offset() + at, n);
+          }
+        });
+  }
+
+  /** An operand at one tile: its own array, or scratch that it was expanded into. */
+  static final class Operand {
+    private final float[] source;
+    private final int offset;
+    private final Broadcast layout;
+    private final boolean full;
+    private int ready;
+    final float[] array;
+
+    Operand(float[] source, int offset, Broadcast layout, boolean full, Ranges ranges, int slot) {
+      this.source = source;
+      this.offset = offset;
+      this.layout = layout;
+      this.full = full;
+      this.array = full ? source : ranges.scratch(slot, Broadcast.TILE);
+    }
+
+    /** Makes {@code array} hold the values at results {@code [at, at + n)}; answers where. */
+    int seek(int at, int n) {
+      if (full) {
+        return offset + at;
+      }
+      if (n > ready) {
+        layout.expand(source, offset, at, at + n, array);
+        ready = layout.isPeriodic() ? n : 0;
+      }
+      return 0;
+    }
+  }
+
+  private void run(float[] a, int ao, float[] b, int bo, float[] y, int yo, int n) {
+    switch (op) {
+      case ADD -> add(a, ao, b, bo, y, yo, n);
+      case SUB -> sub(a, ao, b, bo, y, yo, n);
+      case MUL -> mul(a, ao, b, bo, y, yo, n);
+      case DIV -> div(a, ao, b, bo, y, yo, n);
+      case MAXIMUM -> maximum(a, ao, b, bo, y, yo, n);
+      case MINIMUM -> minimum(a, ao, b, bo, y, yo, n);
+      case GREATER_EQUAL -> greaterEqual(a, ao, b, bo, y, yo, n);
+    }
+  }
+
+  private static void add(float[] a, int ao, float[] b, int bo, float[] y, int yo, int n) {
+    for (int i = 0; i < n; i++) {
+      y[yo + i] = a[ao + i] + b[bo + i];
+    }
+  }
+
+  private static void sub(float[] a, int ao, float[] b, int bo, float[] y, int yo, int n) {
+    for (int i = 0; i < n; i++) {
+      y[yo + i] = a[ao + i] - b[bo + i];
+    }
+  }
+
+  private static void mul(float[] a, int ao, float[] b, int bo, float[] y, int yo, int n) {
+    for (int i = 0; i < n; i++) {
+      y[yo + i] = a[ao + i] * b[bo + i];
+    }
+  }
+
+  private static void div(float[] a, int ao, float[] b, int bo, float[] y, int yo, int n) {
+    for (int i = 0; i < n; i++) {
+      y[yo + i] = a[ao + i] / b[bo + i];
+    }
+  }
+
+  private static void maximum(float[] a, int ao, float[] b, int bo, float[] y, int yo, int n) {
+    for (int i = 0; i < n; i++) {
+      y[yo + i] = Math.max(a[ao + i], b[bo + i]);
+    }
+  }
+
+  private static void minimum(float[] a, int ao, float[] b, int bo, float[] y, int yo, int n) {
+    for (int i = 0; i < n; i++) {
+      y[yo + i] = Math.min(a[ao + i], b[bo + i]);
+    }
+  }
+
+  private static void greaterEqual(float[] a, int ao, float[] b, int bo, float[] y, int yo, int n) {
+    for (int i = 0; i < n; i++) {
+      y[yo + i] = a[ao + i] >= b[bo + i] ? 1f : 0f;
+    }
+  }
+}

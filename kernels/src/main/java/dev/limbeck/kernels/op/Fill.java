@@ -1,0 +1,43 @@
+package dev.limbeck.kernels.op;
+
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Ranges;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Sets every element to one value; an I32 buffer to the value rounded down.
+ *
+ * @cost n elements written
+ */
+public record Fill(float value, Buffer y) implements Kernel {
+  @Override
+  public String name() {
+    return "fill";
+  }
+
+  @Override
+  public List<Buffer> buffers() {
+    return List.of(y);
+  }
+
+  @Override
+  public void onCpu(Ranges ranges) {
+    Object memory = y.memory();
+    int o = y.offset();
+    ranges.split(
+        y.length(),
+        Axpy.GRAIN,
+        (from, to) -> {
+          if (memory instanceof float[] floats) {
+            Arrays.fill(floats, o + from, o + to, value);
+          } else if (memory instanceof int[] ints) {
+            Arrays.fill(ints, o + from, o + to, (int) Math.floor(value));
+          } else {
+            short bits = (short) (Float.floatToRawIntBits(value) >>> 16);
+            Arrays.fill((short[]) memory, o + from, o + to, bits);
+          }
+        });
+  }
+}

@@ -1,0 +1,245 @@
+package dev.limbeck.kernels.op;
+
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+
+/**
+ * Transcendental functions in single precision, as polynomials of our own.
+ *
+ * <p>{@code Math} and the Vector API's own functions give other bits from one JDK to the next, or
+ * interpreted than compiled. Here every step is one correctly rounded operation, in the same order
+ * for a float and for a vector of floats, so that both paths give the same bits everywhere. The
+ * coefficients are minimax fits (Lawson's iteration on 2000 Chebyshev nodes, rounded to float).
+ */
+public final class Mathf {
+  private static final float LOG2_E = 1.44269504f;
+  // ln 2 in two parts: the float nearest to it, and the rest.
+  private static final float LN2_HIGH = 0.69314718f;
+  private static final float LN2_LOW = -1.90465430e-9f;
+
+  /** Adding 1.5·2^23 rounds to an integer, which then stands in the low bits. */
+  private static final float ROUND = 12582912f;
+
+  private static final int ROUND_BITS = 0x4B400000;
+
+  // e^x is 0 below and infinite above.
+  private static final float EXP_MIN = -104.5f;
+  private static final float EXP_MAX = 89f;
+
+  // e^r = 1 + r + r²·q(r) for |r| ≤ ln(2)/2, relative error 3.1e-9.
+  private static final float E0 = 4.999999404e-01f;
+  private static final float E1 = 1.666651964e-01f;
+  private static final float E2 = 4.166839272e-02f;
+  private static final float E3 = 8.368780836e-03f;
+  private static final float E4 = 1.381446491e-03f;
+
+  // log(1+f) = f - f²/2 + f³·p(f) for √½ ≤ 1+f ≤ √2, relative error 7.5e-10.
+  private static final float L0 = 3.333331347e-01f;
+  private static final float L1 = -2.500000894e-01f;
+  private static final float L2 = 2.000211924e-01f;
+  private static final float L3 = -1.666799635e-01f;
+  private static final float L4 = 1.421955079e-01f;
+  private static final float L5 = -1.240559146e-01f;
+  private static final float L6 = 1.188817471e-01f;
+  private static final float L7 = -1.167564094e-01f;
+  private static final float L8 = 6.746601313e-02f;
+
+  /** Bits of the float nearest to √½: subtracting them makes the exponent round to nearest. */
+  private static final int SQRT_HALF_BITS = 0x3F3504F3;
+
+  private static final float TWO_23 = 8388608f;
+
+  // tanh(x) = x + x³·p(x²) for |x| ≤ 0.625, relative error 4.4e-9.
+  private static final float TANH_SMALL = 0.625f;
+  private static final float T0 = -3.333328068e-01f;
+  private static final float T1 = 1.333144158e-01f;
+  private static final float T2 = -5.373971164e-02f;
+  private static final float T3 = 2.063907869e-02f;
+  private static final float T4 = -5.704978481e-03f;
+
+  // erf(x) = x·p(x²) for |x| ≤ 1, relative error 1.2e-9.
+  private static final float R0 = 1.128379107e+00f;
+  private static final float R1 = -3.761262596e-01f;
+  private static final float R2 = 1.128358543e-01f;
+  private static final float R3 = -2.685381100e-02f;
+  private static final float R4 = 5.188327748e-03f;
+  private static final float R5 = -8.010192541e-04f;
+  private static final float R6 = 7.853857824e-05f;
+
+  // erf(x) = 1 - e^q(x) for 1 ≤ x ≤ 4, relative error 1.1e-9; erf(4) = 1 in single precision.
+  private static final float ERF_MAX = 4f;
+  private static final float Q0 = -3.415125830e-04f;
+  private static final float Q1 = -1.127089262e+00f;
+  private static final float Q2 = -6.381447315e-01f;
+  private static final float Q3 = -1.031068191e-01f;
+  private static final float Q4 = 2.183809690e-02f;
+  private static final float Q5 = -2.947666915e-03f;
+  private static final float Q6 = 1.863800862e-04f;
+
+  static final float SQRT_HALF = 0.70710678f;
+
+  /** 1/√(2π), the height of the standard normal density. */
+  static final float INV_SQRT_2PI = 0.39894228f;
+
+  private Mathf() {}
+
+  /** e^x, relative error below 2e-7 (results below 1e-38 round to a denormal). */
+  public static float exp(float x) {
+    float c = Math.min(Math.max(x, EXP_MIN), EXP_MAX);
+    float t = Math.fma(c, LOG2_E, ROUND);
+    float n = t - ROUND;
+    float r = Math.fma(n, -LN2_LOW, Math.fma(n, -LN2_HIGH, c));
+    float q = Math.fma(Math.fma(Math.fma(Math.fma(E4, r, E3), r, E2), r, E1), r, E0);
+    float e = Math.fma(r * r, q, r) + 1f;
+    int k = Float.floatToRawIntBits(t) - ROUND_BITS;
+    // In two factors, because 2^k alone overflows before the result does.
+    int half = k >> 1;
+    float a = Float.intBitsToFloat((half + 127) << 23);
+    float b = Float.intBitsToFloat((k - half + 127) << 23);
+    return x != x ? x : e * a * b;
+  }
+
+  /** ln x, relative error below 2e-7; NaN below 0, -∞ at 0. */
+  public static float log(float x) {
+    if (!(x > 0f) || x == Float.POSITIVE_INFINITY) {
+      return x == 0f ? Float.NEGATIVE_INFINITY : x > 0f ? x : Float.NaN;
+    }
+    boolean tiny = x < Float.MIN_NORMAL;
+    int bits = Float.floatToRawIntBits(tiny ? x * TWO_23 : x);
+    int exponent = (bits - SQRT_HALF_BITS) >> 23;
+    float f = Float.intBitsToFloat(bits - (exponent << 23)) - 1f;
+    float n = exponent - (tiny ? 23f : 0f);
+    float p = Math.fma(Math.fma(Math.fma(Math.fma(L8, f, L7), f, L6), f, L5), f, L4);
+    p = Math.fma(Math.fma(Math.fma(Math.fma(p, f, L3), f, L2), f, L1), f, L0);
+    float z = f * f;
+    float tail = Math.fma(f * z, p, Math.fma(n, LN2_LOW, z * -0.5f));
+    return Math.fma(n, LN2_HIGH, f + tail);
+  }
+
+  /** ln(1 + x) for 0 ≤ x, accurate where x is small too. */
+  public static float log1p(float x) {
+    float w = 1f + x;
+    // What rounding 1 + x lost, to first order.
+    return w == Float.POSITIVE_INFINITY ? w : log(w) + (x - (w - 1f)) / w;
+  }
+
+  /** 1 / (1 + e^-x). */
+  public static float sigmoid(float x) {
+    return 1f / (1f + exp(-x));
+  }
+
+  /** The hyperbolic tangent, relative error below 2e-7. */
+  public static float tanh(float x) {
+    float a = Math.abs(x);
+    float z = x * x;
+    float p = Math.fma(Math.fma(Math.fma(Math.fma(T4, z, T3), z, T2), z, T1), z, T0);
+    float small = Math.fma(x * z, p, x);
+    float large = 1f - 2f / (exp(a + a) + 1f);
+    return a <= TANH_SMALL ? small : Math.copySign(large, x);
+  }
+
+  /** The error function, relative error below 2e-7. */
+  public static float erf(float x) {
+    float a = Math.min(Math.abs(x), ERF_MAX);
+    float z = a * a;
+    float p = Math.fma(Math.fma(Math.fma(R6, z, R5), z, R4), z, R3);
+    p = Math.fma(Math.fma(Math.fma(p, z, R2), z, R1), z, R0);
+    float q = Math.fma(Math.fma(Math.fma(Q6, a, Q5), a, Q4), a, Q3);
+    q = Math.fma(Math.fma(Math.fma(q, a, Q2), a, Q1), a, Q0);
+    return Math.copySign(a <= 1f ? a * p : 1f - exp(q), x);
+  }
+
+  /** max(x, 0) + ln(1 + e^-|x|). */
+  public static float softplus(float x) {
+    return Math.max(x, 0f) + log1p(exp(-Math.abs(x)));
+  }
+
+  /** The standard normal distribution function. */
+  public static float normalCdf(float x) {
+    return 0.5f * (1f + erf(x * SQRT_HALF));
+  }
+
+  /** The standard normal density. */
+  public static float normalPdf(float x) {
+    return INV_SQRT_2PI * exp(-0.5f * x * x);
+  }
+
+  /** The same on vectors, bit for bit. */
+  static final class Simd {
+    private Simd() {}
+
+    static FloatVector exp(FloatVector x) {
+      FloatVector c = x.max(EXP_MIN).min(EXP_MAX);
+      FloatVector t = c.fma(LOG2_E, ROUND);
+      FloatVector n = t.sub(ROUND);
+      FloatVector r = n.fma(x.broadcast(-LN2_HIGH), c);
+      r = n.fma(x.broadcast(-LN2_LOW), r);
+      FloatVector q = r.broadcast(E4).fma(r, r.broadcast(E3)).fma(r, r.broadcast(E2));
+      q = q.fma(r, r.broadcast(E1)).fma(r, r.broadcast(E0));
+      FloatVector e = r.mul(r).fma(q, r).add(1f);
+      IntVector k = t.reinterpretAsInts().sub(ROUND_BITS);
+      IntVector half = k.lanewise(VectorOperators.ASHR, 1);
+      FloatVector a = half.add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats();
+      FloatVector b = k.sub(half).add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats();
+      return e.mul(a).mul(b).blend(x, x.compare(VectorOperators.NE, x));
+    }
+
+    static FloatVector log(FloatVector x) {
+      VectorMask<Float> tiny = x.lt(Float.MIN_NORMAL);
+      IntVector bits = x.blend(x.mul(TWO_23), tiny).reinterpretAsInts();
+      IntVector exponent = bits.sub(SQRT_HALF_BITS).lanewise(VectorOperators.ASHR, 23);
+      FloatVector f =
+          bits.sub(exponent.lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats().sub(1f);
+      FloatVector n = (FloatVector) exponent.castShape(x.species(), 0);
+      n = n.blend(n.sub(23f), tiny);
+      FloatVector p = f.broadcast(L8).fma(f, f.broadcast(L7)).fma(f, f.broadcast(L6));
+      p = p.fma(f, f.broadcast(L5)).fma(f, f.broadcast(L4)).fma(f, f.broadcast(L3));
+      p = p.fma(f, f.broadcast(L2)).fma(f, f.broadcast(L1)).fma(f, f.broadcast(L0));
+      FloatVector z = f.mul(f);
+      FloatVector tail = f.mul(z).fma(p, n.fma(n.broadcast(LN2_LOW), z.mul(-0.5f)));
+      FloatVector y = n.fma(n.broadcast(LN2_HIGH), f.add(tail));
+      y = y.blend(x, x.compare(VectorOperators.EQ, Float.POSITIVE_INFINITY));
+      y = y.blend(Float.NEGATIVE_INFINITY, x.compare(VectorOperators.EQ, 0f));
+      return y.blend(Float.NaN, x.compare(VectorOperators.GE, 0f).not());
+    }
+
+    static FloatVector sigmoid(FloatVector x) {
+      return x.broadcast(1f).div(exp(x.neg()).add(1f));
+    }
+
+    static FloatVector tanh(FloatVector x) {
+      FloatVector a = x.abs();
+      FloatVector z = x.mul(x);
+      FloatVector p = z.broadcast(T4).fma(z, z.broadcast(T3)).fma(z, z.broadcast(T2));
+      p = p.fma(z, z.broadcast(T1)).fma(z, z.broadcast(T0));
+      FloatVector small = x.mul(z).fma(p, x);
+      FloatVector large = x.broadcast(1f).sub(x.broadcast(2f).div(exp(a.add(a)).add(1f)));
+      large = large.blend(large.neg(), x.lt(0f));
+      return large.blend(small, a.compare(VectorOperators.LE, TANH_SMALL));
+    }
+
+    static FloatVector erf(FloatVector x) {
+      FloatVector a = x.abs().min(ERF_MAX);
+      FloatVector z = a.mul(a);
+      FloatVector p = z.broadcast(R6).fma(z, z.broadcast(R5)).fma(z, z.broadcast(R4));
+      p = p.fma(z, z.broadcast(R3)).fma(z, z.broadcast(R2)).fma(z, z.broadcast(R1));
+      p = p.fma(z, z.broadcast(R0));
+      FloatVector q = a.broadcast(Q6).fma(a, a.broadcast(Q5)).fma(a, a.broadcast(Q4));
+      q = q.fma(a, a.broadcast(Q3)).fma(a, a.broadcast(Q2)).fma(a, a.broadcast(Q1));
+      q = q.fma(a, a.broadcast(Q0));
+      FloatVector large = x.broadcast(1f).sub(exp(q));
+      FloatVector y = large.blend(a.mul(p), a.compare(VectorOperators.LE, 1f));
+      return y.blend(y.neg(), x.lt(0f));
+    }
+
+    static FloatVector normalCdf(FloatVector x) {
+      return erf(x.mul(SQRT_HALF)).add(1f).mul(0.5f);
+    }
+
+    static FloatVector normalPdf(FloatVector x) {
+      return exp(x.mul(-0.5f).mul(x)).mul(INV_SQRT_2PI);
+    }
+  }
+}

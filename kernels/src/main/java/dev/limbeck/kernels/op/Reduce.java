@@ -1,0 +1,218 @@
+package dev.limbeck.kernels.op;
+
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Ranges;
+import java.util.Arrays;
+import java.util.List;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * Reduces the middle axis: y[o, i] ← scale · Σ_k x[o, k, i], or the maximum over k.
+ *
+ * <p>The order of additions depends on the shape alone: blocks of rows or of 4096 elements, each
+ * summed in 16 lanes along the last axis, the lanes and the blocks added in order.
+ *
+ * @shape x [outer, count, inner], y [outer, inner]
+ * @cost outer·count·inner flops, 4 bytes each
+ */
+public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int count, int inner)
+    implements Kernel {
+  /** The reductions; a maximum is not scaled. */
+  public enum Op {
+    SUM,
+    MAX
+  }
+
+  /** Lanes of the sum along a contiguous axis, whatever the machine's vectors hold. */
+  static final int LANES = 16;
+
+  private static final int BLOCK = 4096;
+
+  public Reduce {
+    if (x.length() != outer * count * inner || y.length() != outer * inner) {
+      throw new IllegalArgumentException("reduce: sizes do not fit");
+    }
+    if (op == Op.MAX && count == 0) {
+      throw new IllegalArgumentException("max: over an axis of size 0");
+    }
+  }
+
+  @Override
+  public String name() {
+    return op == Op.SUM ? "reduce_sum" : "reduce_max";
+  }
+
+  @Override
+  public List<Buffer> buffers() {
+    return List.of(x, y);
+  }
+
+  @Override
+  public void onCpu(Ranges ranges) {
+    if (inner == 1 && (outer > 1 || count <= BLOCK)) {
+      rows(ranges);
+    } else if (inner == 1) {
+      all(ranges);
+    } else {
+      columns(ranges);
+    }
+  }
+
+  /** One result per run of neighbouring elements. */
+  private void rows(Ranges ranges) {
+    float[] xs = x.floats();
+    float[] ys = y.floats();
+    ranges.split(
+        outer,
+        Math.max(1, Axpy.GRAIN / Math.max(1, count)),
+        (from, to) -> {
+          float[] lanes = ranges.scratch(0, LANES);
+          for (int o = from; o < to; o++) {
+            float r = run(ranges.simd(), xs, x.offset() + o * count, count, lanes);
+            ys[y.offset() + o] = op == Op.SUM ? scale * r : r;
+          }
+        });
+  }
+
+  /** A single result over many elements: blocks first. */
+  private void all(Ranges ranges) {
+    float[] xs = x.floats();
+    int blocks = (count + BLOCK - 1) / BLOCK;
+    float[] partial = ranges.scratch(1, blocks);
+    ranges.chunks(
+        blocks,
+        block -> {
+          int from = block * BLOCK;
+          int n = Math.min(BLOCK, count - from);
+          float[] lanes = ranges.scratch(0, LANES);
+          partial[block] = run(ranges.simd(), xs, x.offset() + from, n, lanes);
+        });
+    float r = run(ranges.simd(), partial, 0, blocks, ranges.scratch(0, LANES));
+    y.floats()[y.offset()] = op == Op.SUM ? scale * r : r;
+  }
+
+  private float run(boolean simd, float[] x, int xo, int n, float[] lanes) {
+    return op == Op.SUM ? sum(simd, x, xo, n, lanes) : max(x, xo, n);
+  }
+
+  /** The sum of n neighbouring elements; {@code lanes} has room for {@link #LANES}. */
+  static float sum(boolean simd, float[] x, int xo, int n, float[] lanes) {
+    int whole = n - n % LANES;
+    if (simd) {
+      Simd.lanes(x, xo, whole, lanes);
+    } else {
+      lanes(x, xo, whole, lanes);
+    }
+    for (int i = whole; i < n; i++) {
+      lanes[i - whole] += x[xo + i];
+    }
+    for (int step = LANES / 2; step > 0; step /= 2) {
+      for (int i = 0; i < step; i++) {
+        lanes[i] += lanes[i + step];
+      }
+    }
+    return lanes[0];
+  }
+
+  private static void lanes(float[] x, int xo, int n, float[] lanes) {
+    Arrays.fill(lanes, 0, LANES, 0f);
+    for (int i = 0; i < n; i += LANES) {
+      for (int lane = 0; lane < LANES; lane++) {
+        lanes[lane] += x[xo + i + lane];
+      }
+    }
+  }
+
+  /** The largest of n ≥ 1 neighbouring elements; NaN if one is. */
+  static float max(float[] x, int xo, int n) {
+    float m = Float.NEGATIVE_INFINITY;
+    for (int i = 0; i < n; i++) {
+      m = Math.max(m, x[xo + i]);
+    }
+    return m;
+  }
+
+  /** Results lie side by side: whole rows are added, in blocks that threads share. */
+  private void columns(Ranges ranges) {
+    float[] xs = x.floats();
+    float[] ys = y.floats();
+    int perBlock = Math.max(16, BLOCK / Math.max(1, inner));
+    int blocks = Math.max(1, (count + perBlock - 1) / perBlock);
+    if (blocks == 1 || outer >= 16) {
+      ranges.split(
+          outer,
+          Math.max(1, Axpy.GRAIN / Math.max(1, count * inner)),
+          (from, to) -> {
+            for (int o = from; o < to; o++) {
+              block(xs, x.offset() + o * count * inner, count, ys, y.offset() + o * inner);
+            }
+          });
+      scale(ys);
+      return;
+    }
+    float[] partial = ranges.scratch(1, outer * blocks * inner);
+    ranges.chunks(
+        outer * blocks,
+        chunk -> {
+          int first = chunk % blocks * perBlock;
+          int from = x.offset() + (chunk / blocks * count + first) * inner;
+          block(xs, from, Math.min(perBlock, count - first), partial, chunk * inner);
+        });
+    for (int o = 0; o < outer; o++) {
+      block(partial, o * blocks * inner, blocks, ys, y.offset() + o * inner);
+    }
+    scale(ys);
+  }
+
+  private void scale(float[] y) {
+    if (op == Op.SUM && scale != 1f) {
+      for (int i = 0; i < outer * inner; i++) {
+        y[this.y.offset() + i] *= scale;
+      }
+    }
+  }
+
+  /** y ← the sum or maximum of {@code rows} rows. */
+  private void block(float[] x, int xo, int rows, float[] y, int yo) {
+    Arrays.fill(y, yo, yo + inner, op == Op.SUM ? 0f : Float.NEGATIVE_INFINITY);
+    for (int row = 0; row < rows; row++) {
+      if (op == Op.SUM) {
+        addRow(x, xo + row * inner, y, yo, inner);
+      } else {
+        maxRow(x, xo + row * inner, y, yo, inner);
+      }
+    }
+  }
+
+  private static void addRow(float[] x, int xo, float[] y, int yo, int n) {
+    for (int i = 0; i < n; i++) {
+      y[yo + i] += x[xo + i];
+    }
+  }
+
+  private static void maxRow(float[] x, int xo, float[] y, int yo, int n) {
+    for (int i = 0; i < n; i++) {
+      y[yo + i] = Math.max(y[yo + i], x[xo + i]);
+    }
+  }
+
+  /** The lane sums on vectors of any width that divides 16 lanes. */
+  private static final class Simd {
+    private static final VectorSpecies<Float> S =
+        FloatVector.SPECIES_PREFERRED.length() <= LANES
+            ? FloatVector.SPECIES_PREFERRED
+            : FloatVector.SPECIES_512;
+
+    static void lanes(float[] x, int xo, int n, float[] lanes) {
+      for (int lane = 0; lane < LANES; lane += S.length()) {
+        FloatVector sum = FloatVector.zero(S);
+        for (int i = lane; i < n; i += LANES) {
+          sum = sum.add(FloatVector.fromArray(S, x, xo + i));
+        }
+        sum.intoArray(lanes, lane);
+      }
+    }
+  }
+}

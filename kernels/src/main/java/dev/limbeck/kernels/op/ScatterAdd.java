@@ -1,0 +1,65 @@
+package dev.limbeck.kernels.op;
+
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Ranges;
+import java.util.List;
+
+/**
+ * Adds rows to rows of a table: table[index[i], :] += x[i, :], in the order of i.
+ *
+ * <p>The threads share the table by columns, not by i, so that two rows with the same index are
+ * always added in the same order.
+ *
+ * @shape x [n, width], index I32 [n], table [V, width]
+ * @cost 12·n·width bytes
+ */
+public record ScatterAdd(Buffer x, Buffer index, Buffer table, int width) implements Kernel {
+  /** Columns per chunk: a cache line's worth, so that two threads never write to one line. */
+  private static final int COLUMNS = 64;
+
+  public ScatterAdd {
+    if (x.length() != index.length() * width) {
+      throw new IllegalArgumentException("scatter-add: x has another size");
+    }
+  }
+
+  @Override
+  public String name() {
+    return "scatter_add";
+  }
+
+  @Override
+  public List<Buffer> buffers() {
+    return List.of(x, index, table);
+  }
+
+  @Override
+  public void onCpu(Ranges ranges) {
+    float[] xs = x.floats();
+    int[] wanted = index.ints();
+    float[] rows = table.floats();
+    int count = table.length() / Math.max(1, width);
+    ranges.split(
+        width,
+        COLUMNS,
+        (from, to) -> {
+          for (int i = 0; i < index.length(); i++) {
+            int row = wanted[index.offset() + i];
+            Gather.check(row, count, i);
+            add(
+                xs,
+                x.offset() + i * width + from,
+                rows,
+                table.offset() + row * width + from,
+                to - from);
+          }
+        });
+  }
+
+  private static void add(float[] x, int xo, float[] y, int yo, int n) {
+    for (int i = 0; i < n; i++) {
+      y[yo + i] += x[xo + i];
+    }
+  }
+}
