@@ -84,7 +84,7 @@ class DatasetTest {
     for (int i = channel; i < image.length; i += 2) {
       sum += image[i];
     }
-    return sum / (image.length / 2);
+    return sum / (image.length / 2.0);
   }
 
   @Test
