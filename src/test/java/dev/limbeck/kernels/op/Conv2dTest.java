@@ -46,6 +46,26 @@ class Conv2dTest {
     }
   }
 
+  @Test
+  void winogradIsForcedOnEveryShapeThatAllowsIt() {
+    Conv2d.force(Conv2d.Algorithm.WINOGRAD);
+    try {
+      forwardAndGradientsMatchFloat64();
+    } finally {
+      Conv2d.force(Conv2d.Algorithm.AUTO);
+    }
+  }
+
+  @Test
+  void directIsForced() {
+    Conv2d.force(Conv2d.Algorithm.DIRECT);
+    try {
+      forwardAndGradientsMatchFloat64();
+    } finally {
+      Conv2d.force(Conv2d.Algorithm.AUTO);
+    }
+  }
+
   private record Results(float[] y, float[] dx, float[] dw) {}
 
   private static Results check(CpuDevice device, Conv2dDims d) {

@@ -5,6 +5,7 @@ import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * Convolves images (cross-correlation, as networks define it): y[n,y,x,o] = bias[o] + Σ w[o,i,j,c]
@@ -15,12 +16,40 @@ import java.util.List;
  * @param bias added to every pixel, or null
  */
 public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer y) implements Kernel {
+  /** How 3×3 kernels at stride 1 are computed; everything else is always direct. */
+  public enum Algorithm {
+    /** What is faster for the shape. */
+    AUTO,
+    /** A matrix product on patches. */
+    DIRECT,
+    /** Fewer multiplications on transformed tiles, to about 1e-5; needs the vector path. */
+    WINOGRAD
+  }
+
+  private static volatile Algorithm forced =
+      Algorithm.valueOf(System.getProperty("limbeck.conv", "auto").toUpperCase(Locale.ROOT));
+
   public Conv2d {
     dims.check("conv2d", x.length(), w.length(), y.length());
     if (bias != null && bias.length() != dims.o()) {
       throw new IllegalArgumentException(
           "conv2d: bias of " + bias.length() + " for " + dims.o() + " channels");
     }
+  }
+
+  /** Selects the algorithm of all later convolutions; {@code -Dlimbeck.conv} sets the first. */
+  public static void force(Algorithm algorithm) {
+    forced = algorithm;
+  }
+
+  static boolean usesWinograd(Conv2dDims d, Ranges ranges) {
+    return ranges.simd()
+        && Winograd.applies(d)
+        && switch (forced) {
+          case AUTO -> Winograd.pays(d);
+          case DIRECT -> false;
+          case WINOGRAD -> true;
+        };
   }
 
   @Override
@@ -38,13 +67,19 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer y)
     Conv2dDims d = dims;
     float[] xs = x.floats();
     float[] ws = w.floats();
+    float[] bs = bias == null ? null : bias.floats();
+    int io = bias == null ? 0 : bias.offset();
+    if (usesWinograd(d, ranges)) {
+      Winograd.of(d)
+          .convolve(ranges, xs, x.offset(), ws, w.offset(), false, bs, io, y.floats(), y.offset());
+      return;
+    }
     int k = d.taps();
     Product.Packer weights =
         (from, to, start, end, block, at) ->
             Gemm.transpose(ws, w.offset() + start * k + from, k, to - from, end - start, block, at);
     Product.Packer patches = Conv2d.patches(d, xs, x.offset());
-    float[] init = bias == null ? Gemm.zeros(d.o()) : bias.floats();
-    int io = bias == null ? 0 : bias.offset();
+    float[] init = bias == null ? Gemm.zeros(d.o()) : bs;
     new Product(
             d.outPixels(), d.o(), k, patches, false, weights, init, io, 0, y.floats(), y.offset())
         .run(ranges);

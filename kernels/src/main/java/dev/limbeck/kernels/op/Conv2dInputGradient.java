@@ -32,6 +32,21 @@ public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx
 
   @Override
   public void onCpu(Ranges ranges) {
+    if (Conv2d.usesWinograd(dims, ranges)) {
+      Winograd.ofInputGradient(dims)
+          .convolve(
+              ranges,
+              g.floats(),
+              g.offset(),
+              w.floats(),
+              w.offset(),
+              true,
+              null,
+              0,
+              dx.floats(),
+              dx.offset());
+      return;
+    }
     for (int py = 0; py < dims.spec().strideY(); py++) {
       for (int px = 0; px < dims.spec().strideX(); px++) {
         phase(ranges, py, px);

@@ -34,6 +34,12 @@ public record Conv2dWeightGradient(
     Conv2dDims d = dims;
     float[] xs = x.floats();
     float[] gs = g.floats();
+    if (Conv2d.usesWinograd(d, ranges)) {
+      Winograd.of(d)
+          .weightGradient(
+              ranges, xs, x.offset(), gs, g.offset(), dw.floats(), dw.offset(), accumulate);
+      return;
+    }
     int n = d.taps();
     int o = d.o();
     Product.Packer gradients =

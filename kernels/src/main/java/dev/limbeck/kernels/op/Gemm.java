@@ -57,15 +57,43 @@ final class Gemm {
   /** As {@link #copy}, of the transpose: the block has {@code rows} rows. */
   static void transpose(
       float[] from, int at, int ld, int rows, int columns, float[] to, int target) {
-    // Eight columns at a time: one cache line of each source row, one store stream per row.
-    for (int j0 = 0; j0 < columns; j0 += 8) {
-      int j1 = Math.min(columns, j0 + 8);
-      for (int i = 0; i < rows; i++) {
-        for (int j = j0; j < j1; j++) {
-          to[target + i * STRIDE + j] = from[at + j * ld + i];
-        }
+    transpose(from, at, ld, rows, columns, to, target, STRIDE);
+  }
+
+  /** As {@link #transpose}, to rows of any stride. */
+  static void transpose(
+      float[] from, int at, int ld, int rows, int columns, float[] to, int target, int stride) {
+    int j = 0;
+    // Eight columns at a time: few cache lines live, one run of stores per row.
+    for (; j + 8 <= columns; j += 8) {
+      int source = at + j * ld;
+      int sink = target + j;
+      for (int i = 0; i < rows; i++, source++, sink += stride) {
+        to[sink] = from[source];
+        to[sink + 1] = from[source + ld];
+        to[sink + 2] = from[source + 2 * ld];
+        to[sink + 3] = from[source + 3 * ld];
+        to[sink + 4] = from[source + 4 * ld];
+        to[sink + 5] = from[source + 5 * ld];
+        to[sink + 6] = from[source + 6 * ld];
+        to[sink + 7] = from[source + 7 * ld];
       }
     }
+    for (; j < columns; j++) {
+      for (int i = 0; i < rows; i++) {
+        to[target + i * stride + j] = from[at + j * ld + i];
+      }
+    }
+  }
+
+  /** Rows of the register tile; for callers on the vector path. */
+  static int tileRows() {
+    return Simd.ROWS;
+  }
+
+  /** Columns of the register tile; for callers on the vector path. */
+  static int tileColumns() {
+    return Simd.COLUMNS;
   }
 
   /**
