@@ -35,9 +35,8 @@ public record Conv2dWeightGradient(
     float[] xs = x.floats();
     float[] gs = g.floats();
     if (Conv2d.usesWinograd(d, ranges)) {
-      Winograd.of(d)
-          .weightGradient(
-              ranges, xs, x.offset(), gs, g.offset(), dw.floats(), dw.offset(), accumulate);
+      new WinogradGradient(Winograd.of(d))
+          .run(ranges, xs, x.offset(), gs, g.offset(), dw.floats(), dw.offset(), accumulate);
       return;
     }
     int n = d.taps();

@@ -25,28 +25,19 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
   /** Tiles per chunk; a multiple of both register tiles' heights. */
   private static final int TILES = 24;
 
-  /** Tiles per step of the weight gradient's sums. */
-  private static final int GRADIENT_TILES = 48;
-
-  /** Partial sums of a weight gradient: at least, at most, and elements of all together. */
-  private static final int MIN_PARTS = 4;
-
-  private static final int MAX_PARTS = 16;
-  private static final long PARTIAL_LIMIT = 1 << 22;
-
   private static final int POINTS = WinogradTransforms.POINTS;
   private static final int OUT = WinogradTransforms.OUT;
   private static final int TILE = WinogradTransforms.TILE;
   private static final int STRIDE = Gemm.STRIDE;
 
-  private static final int WEIGHT_SLOT = 0;
+  static final int WEIGHT_SLOT = 0;
   private static final int ARRANGED_SLOT = 1;
   private static final int BIAS_SLOT = 3;
-  private static final int INPUT_SLOT = 8;
-  private static final int EDGE_SLOT = 9;
-  private static final int PRODUCT_SLOT = 10;
-  private static final int PATCH_SLOT = 11;
-  private static final int HALF_SLOT = 12;
+  static final int INPUT_SLOT = 8;
+  static final int EDGE_SLOT = 9;
+  static final int PRODUCT_SLOT = 10;
+  static final int PATCH_SLOT = 11;
+  static final int HALF_SLOT = 12;
 
   /** Fewer channels on either side leave the register tiles empty. */
   private static final int MIN_CHANNELS = 16;
@@ -91,15 +82,15 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
     return (outW + OUT - 1) / OUT;
   }
 
-  private int tiles() {
+  int tiles() {
     return n * tilesDown() * tilesAcross();
   }
 
-  private static int roundUp(int count, int multiple) {
+  static int roundUp(int count, int multiple) {
     return (count + multiple - 1) / multiple * multiple;
   }
 
-  private static int blocks(int channels) {
+  static int blocks(int channels) {
     return (channels + Gemm.COLUMNS - 1) / Gemm.COLUMNS;
   }
 
@@ -108,7 +99,7 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
   }
 
   /** Channels of block {@code block}, rounded up to whole vectors. */
-  private static int inBlock(int channels, int block) {
+  static int inBlock(int channels, int block) {
     return padded(Math.min(Gemm.COLUMNS, channels - block * Gemm.COLUMNS));
   }
 
@@ -189,8 +180,7 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
   }
 
   /** Transforms one tile of the input; the points of channel block i start at i·36·plane. */
-  private void transformInput(
-      Ranges ranges, float[] x, int xo, int tile, float[] v, int at, int plane) {
+  void transformInput(Ranges ranges, float[] x, int xo, int tile, float[] v, int at, int plane) {
     int y0 = tile / tilesAcross() % tilesDown() * OUT - top;
     int x0 = tile % tilesAcross() * OUT - left;
     int image = tile / (tilesDown() * tilesAcross());
@@ -326,99 +316,8 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
     }
   }
 
-  /** Computes dw (+)= the weight gradient, where g is the gradient of {@link #convolve}'s y. */
-  void weightGradient(
-      Ranges ranges, float[] x, int xo, float[] g, int go, float[] dw, int wo, boolean accumulate) {
-    int rows = paddedRows();
-    int size = POINTS * rows * blocks(c) * STRIDE;
-    int steps = (tiles() + GRADIENT_TILES - 1) / GRADIENT_TILES;
-    int wanted = (int) Math.max(MIN_PARTS, Math.min(MAX_PARTS, PARTIAL_LIMIT / size));
-    int perPart = (steps + wanted - 1) / wanted;
-    int parts = (steps + perPart - 1) / perPart;
-    float[] partial = ranges.scratch(WEIGHT_SLOT, parts * size);
-    ranges.chunks(
-        parts,
-        part -> {
-          for (int step = part * perPart; step < Math.min(steps, (part + 1) * perPart); step++) {
-            int from = step * GRADIENT_TILES;
-            int to = Math.min(tiles(), from + GRADIENT_TILES);
-            gradientStep(
-                ranges, x, xo, g, go, from, to, step == part * perPart, partial, part * size);
-          }
-        });
-    ranges.split(
-        o,
-        Math.max(1, 4096 / c),
-        (from, to) -> {
-          for (int channel = from; channel < to; channel++) {
-            finishGradient(ranges, partial, parts, size, channel, dw, wo, accumulate);
-          }
-        });
-  }
-
-  /** Rows of one partial sum: output channels, each block of them padded to whole tiles. */
-  private int paddedRows() {
-    int last = o - (blocks(o) - 1) * Gemm.COLUMNS;
-    return (blocks(o) - 1) * roundUp(Gemm.COLUMNS, Gemm.tileRows())
-        + roundUp(last, Gemm.tileRows());
-  }
-
-  private void gradientStep(
-      Ranges ranges,
-      float[] x,
-      int xo,
-      float[] g,
-      int go,
-      int from,
-      int to,
-      boolean first,
-      float[] partial,
-      int at) {
-    int plane = GRADIENT_TILES * STRIDE;
-    float[] v = ranges.scratch(INPUT_SLOT, blocks(c) * POINTS * plane);
-    float[] t = ranges.scratch(PRODUCT_SLOT, blocks(o) * POINTS * plane);
-    float[] edge = ranges.scratch(EDGE_SLOT, Gemm.EDGE);
-    for (int tile = from; tile < to; tile++) {
-      transformInput(ranges, x, xo, tile, v, (tile - from) * STRIDE, plane);
-      transformGradient(ranges, g, go, tile, t, (tile - from) * STRIDE, plane);
-    }
-    int high = roundUp(Gemm.COLUMNS, Gemm.tileRows());
-    for (int point = 0; point < POINTS; point++) {
-      for (int down = 0; down < blocks(o); down++) {
-        int rows = Math.min(Gemm.COLUMNS, o - down * Gemm.COLUMNS);
-        for (int across = 0; across < blocks(c); across++) {
-          int target =
-              at
-                  + ((point * paddedRows() + down * high) * blocks(c) + across * rowsUp(rows))
-                      * STRIDE;
-          Gemm.block(
-              true,
-              true,
-              t,
-              (down * POINTS + point) * plane,
-              v,
-              (across * POINTS + point) * plane,
-              rowsUp(rows),
-              roundUp(inBlock(c, across), Gemm.tileColumns()),
-              to - from,
-              first ? Gemm.zeros(STRIDE) : partial,
-              first ? 0 : target,
-              first ? 0 : STRIDE,
-              partial,
-              target,
-              STRIDE,
-              edge);
-        }
-      }
-    }
-  }
-
-  private static int rowsUp(int rows) {
-    return roundUp(rows, Gemm.tileRows());
-  }
-
-  private void transformGradient(
-      Ranges ranges, float[] g, int go, int tile, float[] t, int at, int plane) {
+  /** Transforms one tile of the output's gradient, laid out as {@link #transformInput} does. */
+  void transformGradient(Ranges ranges, float[] g, int go, int tile, float[] t, int at, int plane) {
     int y0 = tile / tilesAcross() % tilesDown() * OUT;
     int x0 = tile % tilesAcross() * OUT;
     int image = tile / (tilesDown() * tilesAcross());
@@ -445,47 +344,6 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
           t,
           at + block * POINTS * plane,
           plane);
-    }
-  }
-
-  /** Adds up the parts of one output channel's weights and transforms them back. */
-  private void finishGradient(
-      Ranges ranges,
-      float[] partial,
-      int parts,
-      int size,
-      int channel,
-      float[] dw,
-      int wo,
-      boolean accumulate) {
-    float[] half = ranges.scratch(HALF_SLOT, WinogradTransforms.SCRATCH);
-    float[] taps = ranges.scratch(PATCH_SLOT, 9 * Gemm.COLUMNS);
-    int down = channel / Gemm.COLUMNS;
-    int high = roundUp(Gemm.COLUMNS, Gemm.tileRows());
-    int rows = rowsUp(Math.min(Gemm.COLUMNS, o - down * Gemm.COLUMNS));
-    for (int across = 0; across < blocks(c); across++) {
-      int from = (down * high * blocks(c) + across * rows + channel % Gemm.COLUMNS) * STRIDE;
-      int channels = inBlock(c, across);
-      int used = Math.min(channels, c - across * Gemm.COLUMNS);
-      WinogradTransforms.Simd.weightGradient(
-          partial,
-          from,
-          paddedRows() * blocks(c) * STRIDE,
-          parts,
-          size,
-          channels,
-          half,
-          taps,
-          0,
-          Gemm.COLUMNS);
-      for (int tap = 0; tap < 9; tap++) {
-        int to = wo + (channel * 9 + tap) * c + across * Gemm.COLUMNS;
-        if (accumulate) {
-          BiasGradient.addRow(taps, tap * Gemm.COLUMNS, dw, to, used);
-        } else {
-          System.arraycopy(taps, tap * Gemm.COLUMNS, dw, to, used);
-        }
-      }
     }
   }
 }
