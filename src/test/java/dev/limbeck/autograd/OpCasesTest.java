@@ -1,0 +1,187 @@
+package dev.limbeck.autograd;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.limbeck.kernels.Device;
+import dev.limbeck.kernels.DeviceTest;
+import dev.limbeck.kernels.Scope;
+import dev.limbeck.kernels.cpu.CpuDevice;
+import dev.limbeck.tensor.Tensor;
+import java.lang.reflect.Method;
+import java.lang.reflect.Modifier;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeSet;
+import org.junit.jupiter.api.Test;
+
+/** What holds for every operation, checked for every row of {@link OpCases}. */
+class OpCasesTest {
+  /** Ways to make or mark a variable; no operations. */
+  private static final Set<String> NO_OPERATIONS = Set.of("constant", "beside", "record");
+
+  /** Half the distance of the two points of a difference quotient, before scaling. */
+  private static final float STEP = 1e-2f;
+
+  /**
+   * Rounding of the two sums (1e-7 over the step 1e-2, times the sum's length) and the curvature
+   * (the step squared) both stay below this share of the derivative's natural size.
+   */
+  private static final double DERIVATIVE_TOLERANCE = 2e-3;
+
+  @Test
+  void everyOperationHasARow() {
+    Set<String> missing = new TreeSet<>();
+    for (Method method : Var.class.getDeclaredMethods()) {
+      if (Modifier.isPublic(method.getModifiers()) && method.getReturnType() == Var.class) {
+        missing.add(method.getName());
+      }
+    }
+    missing.removeAll(NO_OPERATIONS);
+    assertTrue(missing.size() > 20, missing + " can hardly be all operations");
+    OpCases.all().forEach(row -> missing.remove(row.op()));
+    assertEquals(Set.of(), missing, "operations of Var without a row in OpCases");
+  }
+
+  @DeviceTest
+  void valuesAreThoseOfTheFormulaInDoublePrecision(Device device) {
+    for (OpCase row : OpCases.all()) {
+      if (row.exact() == null) {
+        continue;
+      }
+      float[] x = row.values(0);
+      float[] y = row.apply().on(Var.constant(row.input(device, 0))).value().toFloats();
+      for (int i = 0; i < x.length; i++) {
+        double exact = row.exact().applyAsDouble(x[i]);
+        // A few units in the last place of a binary32.
+        assertEquals(exact, y[i], 5e-7 * Math.max(1, Math.abs(exact)), row + " at " + x[i]);
+      }
+    }
+  }
+
+  @DeviceTest
+  void derivativesAreThoseOfDifferences(Device device) {
+    for (OpCase row : OpCases.all()) {
+      try (Scope scope = Scope.open()) {
+        checkDerivatives(device, row);
+      }
+    }
+  }
+
+  private static void checkDerivatives(Device device, OpCase row) {
+    Result result = run(device, row);
+    Random random = new Random(7);
+    for (int input = 0; input < row.inputs().size(); input++) {
+      float[] x = row.values(input);
+      float[] direction = new float[x.length];
+      double along = 0;
+      double size = 0;
+      for (int i = 0; i < x.length; i++) {
+        direction[i] = random.nextBoolean() ? 1 : -1;
+        double share = result.gradients.get(input)[i] * direction[i];
+        along += share;
+        size += share * share;
+      }
+      double difference =
+          (loss(device, row, input, direction, STEP) - loss(device, row, input, direction, -STEP))
+              / (2 * STEP);
+      double tolerance = DERIVATIVE_TOLERANCE * Math.max(Math.sqrt(size), Math.abs(along));
+      assertEquals(difference, along, tolerance, row + ", input " + input);
+    }
+  }
+
+  @Test
+  void theNumberOfThreadsChangesNoBit() {
+    List<OpCase> rows = OpCases.all();
+    try (CpuDevice one = CpuDevice.open(true, 1);
+        CpuDevice four = CpuDevice.open(true, 4);
+        Scope scope = Scope.open()) {
+      for (OpCase row : rows) {
+        Result expected = run(one, row);
+        Result actual = run(four, row);
+        assertArrayEquals(expected.value, actual.value, row.toString());
+        for (int i = 0; i < row.inputs().size(); i++) {
+          assertArrayEquals(expected.gradients.get(i), actual.gradients.get(i), row + ", " + i);
+        }
+      }
+    }
+  }
+
+  @Test
+  void theVectorPathAgreesWithTheScalarPath() {
+    try (CpuDevice scalar = CpuDevice.open(false, 1);
+        CpuDevice simd = CpuDevice.open(true, 1);
+        Scope scope = Scope.open()) {
+      for (OpCase row : OpCases.all()) {
+        Result expected = run(scalar, row);
+        Result actual = run(simd, row);
+        assertClose(expected.value, actual.value, row + ", value");
+        for (int i = 0; i < row.inputs().size(); i++) {
+          assertClose(expected.gradients.get(i), actual.gradients.get(i), row + ", gradient " + i);
+        }
+      }
+    }
+  }
+
+  /** Sums in another order, at most a few hundred terms long. */
+  private static void assertClose(float[] expected, float[] actual, String what) {
+    float largest = 1e-6f;
+    for (float e : expected) {
+      largest = Math.max(largest, Math.abs(e));
+    }
+    assertArrayEquals(expected, actual, 2e-6f * largest, what);
+  }
+
+  private record Result(float[] value, List<float[]> gradients) {}
+
+  /** Value, and the gradients of Σ wᵢyᵢ with the fixed weights w. */
+  private static Result run(Device device, OpCase row) {
+    try (Tape tape = Tape.open(List.of())) {
+      Var[] inputs = new Var[row.inputs().size()];
+      for (int i = 0; i < inputs.length; i++) {
+        inputs[i] = tape.inputWithGradient(row.input(device, i));
+      }
+      Var y = tape.retain(row.apply().on(inputs));
+      float[] value = y.value().toFloats();
+      tape.backward(y, Tensor.of(device, y.shape(), weights(value.length)));
+      List<float[]> gradients = new ArrayList<>();
+      for (Var input : inputs) {
+        gradients.add(input.gradient().toFloats());
+      }
+      return new Result(value, gradients);
+    }
+  }
+
+  private static float[] weights(int count) {
+    Random random = new Random(11);
+    float[] weights = new float[count];
+    for (int i = 0; i < count; i++) {
+      weights[i] = 0.5f + random.nextFloat();
+    }
+    return weights;
+  }
+
+  private static double loss(
+      Device device, OpCase row, int moved, float[] direction, float distance) {
+    try (Scope scope = Scope.open()) {
+      Var[] inputs = new Var[row.inputs().size()];
+      for (int i = 0; i < inputs.length; i++) {
+        float[] x = row.values(i);
+        for (int k = 0; k < x.length && i == moved; k++) {
+          x[k] += distance * direction[k];
+        }
+        inputs[i] = Var.constant(Tensor.of(device, row.inputs().get(i), x));
+      }
+      float[] y = row.apply().on(inputs).value().toFloats();
+      float[] w = weights(y.length);
+      double sum = 0;
+      for (int i = 0; i < y.length; i++) {
+        sum += (double) w[i] * y[i];
+      }
+      return sum;
+    }
+  }
+}
