@@ -2,6 +2,7 @@ package dev.limbeck.kernels.cpu;
 
 import dev.limbeck.kernels.Ranges;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 
@@ -13,8 +14,17 @@ import java.util.concurrent.locks.ReentrantLock;
  * nothing to gain from waiting.
  */
 final class WorkerPool implements Ranges, AutoCloseable {
-  /** How long a worker spins for the next kernel before it parks; a launch gap is shorter. */
-  private static final long SPIN_NANOS = 50_000;
+  /** How long a worker looks for the next kernel without letting others run. */
+  private static final long SPIN_NANOS = 20_000;
+
+  /**
+   * How long it looks, giving way to any other thread, before it parks: longer than the usual gap
+   * between parallel kernels, because waking a parked thread takes as long as a small kernel.
+   */
+  private static final long IDLE_NANOS = 300_000;
+
+  /** Rounds that the caller spins for the last chunks before it gives way to their threads. */
+  private static final int PATIENCE = 2_000;
 
   private static final int SLOTS = 16;
 
@@ -22,6 +32,7 @@ final class WorkerPool implements Ranges, AutoCloseable {
   private final Thread[] workers;
   private final ReentrantLock submission = new ReentrantLock();
   private final ThreadLocal<float[][]> scratch = ThreadLocal.withInitial(() -> new float[SLOTS][]);
+  private final AtomicIntegerArray parked;
   private volatile Job job;
   private volatile boolean closed;
 
@@ -39,13 +50,28 @@ final class WorkerPool implements Ranges, AutoCloseable {
     }
 
     void work() {
+      int finished = 0;
       for (int chunk = next.getAndIncrement(); chunk < count; chunk = next.getAndIncrement()) {
         try {
           body.run(chunk);
         } catch (Throwable t) {
           failure = t;
         }
-        done.incrementAndGet();
+        finished++;
+      }
+      if (finished > 0) {
+        done.addAndGet(finished);
+      }
+    }
+
+    /** On a machine with more threads than cores the last chunk's thread may need this core. */
+    void await() {
+      for (int round = 0; done.get() < count; round++) {
+        if (round < PATIENCE) {
+          Thread.onSpinWait();
+        } else {
+          Thread.yield();
+        }
       }
     }
   }
@@ -53,14 +79,16 @@ final class WorkerPool implements Ranges, AutoCloseable {
   WorkerPool(int threads, boolean simd) {
     this.simd = simd;
     workers = new Thread[threads - 1];
+    parked = new AtomicIntegerArray(threads - 1);
     for (int i = 0; i < workers.length; i++) {
-      workers[i] = new Thread(this::serve, "limbeck-cpu-" + (i + 1));
+      int index = i;
+      workers[i] = new Thread(() -> serve(index), "limbeck-cpu-" + (i + 1));
       workers[i].setDaemon(true);
       workers[i].start();
     }
   }
 
-  private void serve() {
+  private void serve(int index) {
     Job last = null;
     long idleSince = System.nanoTime();
     while (!closed) {
@@ -69,10 +97,20 @@ final class WorkerPool implements Ranges, AutoCloseable {
         last = current;
         current.work();
         idleSince = System.nanoTime();
-      } else if (System.nanoTime() - idleSince < SPIN_NANOS) {
+        continue;
+      }
+      long idle = System.nanoTime() - idleSince;
+      if (idle < SPIN_NANOS) {
         Thread.onSpinWait();
+      } else if (idle < IDLE_NANOS) {
+        Thread.yield();
       } else {
-        LockSupport.park(this);
+        parked.set(index, 1);
+        // A job published before the flag was seen wakes nobody, so look again.
+        if (job == null && !closed) {
+          LockSupport.park(this);
+        }
+        parked.set(index, 0);
         idleSince = System.nanoTime();
       }
     }
@@ -101,13 +139,13 @@ final class WorkerPool implements Ranges, AutoCloseable {
     try {
       Job current = new Job(count, body);
       job = current;
-      for (Thread worker : workers) {
-        LockSupport.unpark(worker);
+      for (int i = 0; i < workers.length && i < count - 1; i++) {
+        if (parked.get(i) != 0) {
+          LockSupport.unpark(workers[i]);
+        }
       }
       current.work();
-      while (current.done.get() < count) {
-        Thread.onSpinWait();
-      }
+      current.await();
       job = null;
       rethrow(current.failure);
     } finally {
