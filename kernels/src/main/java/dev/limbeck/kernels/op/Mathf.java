@@ -98,7 +98,7 @@ public final class Mathf {
     int half = k >> 1;
     float a = Float.intBitsToFloat((half + 127) << 23);
     float b = Float.intBitsToFloat((k - half + 127) << 23);
-    return x != x ? x : e * a * b;
+    return Float.isNaN(x) ? x : e * a * b;
   }
 
   /** ln x, relative error below 2e-7; NaN below 0, -∞ at 0. */

@@ -1,0 +1,75 @@
+package dev.limbeck.distillation.cli;
+
+import dev.limbeck.distillation.data.ImageGrid;
+import dev.limbeck.distillation.data.Picture;
+import dev.limbeck.distillation.data.SafeFiles;
+import dev.limbeck.tensor.Tensor;
+import dev.limbeck.tensor.TensorFile;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/** How drawn images are written. Values are in [-1, 1], the order is NHWC. */
+enum SampleFormat {
+  /** One picture with all images in a grid. */
+  PNG {
+    @Override
+    void write(Tensor images, Path to) {
+      int columns = (int) Math.ceil(Math.sqrt(images.dim(0)));
+      ImageGrid.of(images, columns).write(to);
+    }
+  },
+  /** A folder with one PNG per image. */
+  FILES {
+    @Override
+    void write(Tensor images, Path to) {
+      float[] pixels = images.toFloats();
+      int size = images.shape().product(1, 4);
+      for (int i = 0; i < images.dim(0); i++) {
+        Picture picture = Picture.of(pixels, i * size, images.dim(1), images.dim(2), images.dim(3));
+        picture.write(to.resolve(String.format("%06d.png", i)));
+      }
+    }
+  },
+  /** NumPy's array file, version 1. */
+  NPY {
+    @Override
+    void write(Tensor images, Path to) {
+      int[] sizes = images.shape().toArray();
+      String shape = Arrays.toString(sizes).replace("[", "(").replace("]", ")");
+      String header = "{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + ", }";
+      // Magic, version and length take ten bytes; the numbers start at a multiple of 64.
+      int padded = (10 + header.length() + 1 + 63) / 64 * 64 - 10;
+      ByteBuffer bytes =
+          ByteBuffer.allocate(10 + padded + 4 * images.size()).order(ByteOrder.LITTLE_ENDIAN);
+      bytes.put((byte) 0x93).put("NUMPY".getBytes(StandardCharsets.US_ASCII));
+      bytes.put((byte) 1).put((byte) 0).putShort((short) padded);
+      String line = header + " ".repeat(padded - 1 - header.length()) + "\n";
+      bytes.put(line.getBytes(StandardCharsets.US_ASCII));
+      bytes.asFloatBuffer().put(images.toFloats());
+      SafeFiles.write(to, bytes.array());
+    }
+  },
+  /** One tensor named {@code images}. */
+  SAFETENSORS {
+    @Override
+    void write(Tensor images, Path to) throws IOException {
+      TensorFile.writer().add("images", images).write(to);
+    }
+  };
+
+  abstract void write(Tensor images, Path to) throws IOException;
+
+  /** Where to write if nothing else was asked for. */
+  Path defaultPath() {
+    return switch (this) {
+      case PNG -> Path.of("samples.png");
+      case FILES -> Path.of("samples");
+      case NPY -> Path.of("samples.npy");
+      case SAFETENSORS -> Path.of("samples.safetensors");
+    };
+  }
+}
