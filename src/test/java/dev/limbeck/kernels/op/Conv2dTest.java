@@ -24,6 +24,8 @@ class Conv2dTest {
           new Conv2dDims(2, 16, 16, 1, 32, 3, 3, SAME),
           new Conv2dDims(2, 9, 9, 3, 8, 3, 3, SAME),
           new Conv2dDims(2, 8, 8, 32, 1, 3, 3, SAME),
+          new Conv2dDims(2, 7, 5, 24, 3, 3, 2, new Conv2dSpec(1, 1, 2, 0, 0, 1)),
+          new Conv2dDims(3, 5, 9, 2, 40, 3, 3, new Conv2dSpec(1, 1, 0, 2, 1, 1)),
           new Conv2dDims(2, 8, 8, 16, 24, 3, 3, new Conv2dSpec(2, 2, 0, 0, 1, 1)),
           new Conv2dDims(1, 9, 11, 20, 16, 3, 3, Conv2dSpec.of(2, 1)),
           new Conv2dDims(1, 12, 12, 5, 6, 5, 4, new Conv2dSpec(3, 2, 2, 1, 0, 3)),

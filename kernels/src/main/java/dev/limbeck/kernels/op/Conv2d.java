@@ -74,6 +74,11 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer y)
           .convolve(ranges, xs, x.offset(), ws, w.offset(), false, bs, io, y.floats(), y.offset());
       return;
     }
+    if (NarrowConv.paysForward(d)) {
+      new NarrowConv(d)
+          .forward(ranges, xs, x.offset(), ws, w.offset(), bs, io, y.floats(), y.offset());
+      return;
+    }
     int k = d.taps();
     Product.Packer weights =
         (from, to, start, end, block, at) ->

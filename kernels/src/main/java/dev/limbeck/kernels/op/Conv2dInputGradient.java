@@ -47,6 +47,12 @@ public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx
               dx.offset());
       return;
     }
+    if (NarrowConv.paysInputGradient(dims)) {
+      new NarrowConv(dims)
+          .inputGradient(
+              ranges, g.floats(), g.offset(), w.floats(), w.offset(), dx.floats(), dx.offset());
+      return;
+    }
     for (int py = 0; py < dims.spec().strideY(); py++) {
       for (int px = 0; px < dims.spec().strideX(); px++) {
         phase(ranges, py, px);

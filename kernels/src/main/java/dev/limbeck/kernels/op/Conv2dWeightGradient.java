@@ -39,6 +39,12 @@ public record Conv2dWeightGradient(
           .run(ranges, xs, x.offset(), gs, g.offset(), dw.floats(), dw.offset(), accumulate);
       return;
     }
+    if (NarrowConv.paysForward(d)) {
+      new NarrowConv(d)
+          .weightGradient(
+              ranges, xs, x.offset(), gs, g.offset(), dw.floats(), dw.offset(), accumulate);
+      return;
+    }
     int n = d.taps();
     int o = d.o();
     Product.Packer gradients =

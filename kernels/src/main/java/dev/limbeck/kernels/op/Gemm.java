@@ -136,15 +136,25 @@ final class Gemm {
         if (width == wide && height == high) {
           Simd.tile(byDepth, a, at, b, bo + j, depth, init, from, initStride, c, to, stride);
         } else {
-          for (int r = 0; r < height; r++) {
-            System.arraycopy(init, from + r * initStride, edge, r * wide, width);
+          // A row that all rows start from is needed once.
+          int initRows = initStride == 0 ? 1 : height;
+          int edgeStride = initStride == 0 ? 0 : wide;
+          for (int r = 0; r < initRows; r++) {
+            copyShort(init, from + r * initStride, edge, r * wide, width);
           }
-          Simd.tile(byDepth, a, at, b, bo + j, depth, edge, 0, wide, edge, 0, wide);
+          Simd.tile(byDepth, a, at, b, bo + j, depth, edge, 0, edgeStride, edge, 0, wide);
           for (int r = 0; r < height; r++) {
-            System.arraycopy(edge, r * wide, c, to + r * stride, width);
+            copyShort(edge, r * wide, c, to + r * stride, width);
           }
         }
       }
+    }
+  }
+
+  /** A loop: for so few elements it beats the call to a copy routine. */
+  private static void copyShort(float[] from, int at, float[] to, int target, int count) {
+    for (int i = 0; i < count; i++) {
+      to[target + i] = from[at + i];
     }
   }
 

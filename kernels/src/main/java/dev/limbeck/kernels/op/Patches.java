@@ -13,6 +13,9 @@ import java.util.Arrays;
  */
 record Patches(
     int h, int w, int c, int kh, int kw, int sy, int sx, int top, int left, int rows, int columns) {
+  /** Runs up to here are copied by a loop: a call to copy three numbers costs more than they. */
+  private static final int SHORT_RUN = 12;
+
   static Patches of(Conv2dDims d) {
     Conv2dSpec s = d.spec();
     return new Patches(
@@ -48,10 +51,12 @@ record Patches(
   private void pack(
       float[] x, int xo, int from, int to, int start, int end, float[] block, int at) {
     int run = kw * c;
+    int image = from / (rows * columns);
+    int line = from / columns % rows;
+    int position = from % columns;
     for (int row = from; row < to; row++) {
-      int image = row / (rows * columns);
-      int y = row / columns % rows * sy - top;
-      int x0 = (row % columns * sx - left) * c;
+      int y = line * sy - top;
+      int x0 = (position * sx - left) * c;
       int target = at + (row - from) * Gemm.STRIDE;
       int column = start;
       int i = start / run;
@@ -61,18 +66,35 @@ record Patches(
         if (y + i < 0 || y + i >= h) {
           Arrays.fill(block, target, target + length, 0f);
         } else {
-          int line = xo + (image * h + y + i) * w * c;
-          copyRun(x, line, x0 + column - i * run, length, block, target);
+          int origin = xo + (image * h + y + i) * w * c;
+          copyRun(x, origin, x0 + column - i * run, length, block, target);
         }
         target += length;
         column = stop;
         i++;
+      }
+      position++;
+      if (position == columns) {
+        position = 0;
+        line++;
+        if (line == rows) {
+          line = 0;
+          image++;
+        }
       }
     }
   }
 
   /** Copies elements [from, from + length) of an image row, which may stick out at both ends. */
   private void copyRun(float[] x, int line, int from, int length, float[] block, int target) {
+    if (length <= SHORT_RUN) {
+      int width = w * c;
+      for (int q = 0; q < length; q++) {
+        int element = from + q;
+        block[target + q] = element >= 0 && element < width ? x[line + element] : 0f;
+      }
+      return;
+    }
     int before = Math.min(length, Math.max(0, -from));
     int after = Math.min(length - before, Math.max(0, from + length - w * c));
     if (before > 0) {
