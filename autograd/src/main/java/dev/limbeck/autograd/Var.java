@@ -2,6 +2,7 @@ package dev.limbeck.autograd;
 
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.HasBuffer;
+import dev.limbeck.kernels.op.Binary;
 import dev.limbeck.kernels.op.Conv2dSpec;
 import dev.limbeck.kernels.op.Unary;
 import dev.limbeck.tensor.Shape;
@@ -295,6 +296,21 @@ public final class Var implements HasBuffer {
         });
   }
 
+  /** The larger of a and b; at ties the gradient goes to a. */
+  public Var maximum(Var b) {
+    return AxisOps.extremum(this, b, Binary.Op.MAXIMUM);
+  }
+
+  /** The smaller of a and b; at ties the gradient goes to a. */
+  public Var minimum(Var b) {
+    return AxisOps.extremum(this, b, Binary.Op.MINIMUM);
+  }
+
+  /** Elements of a where the condition (F32 or I32) is not 0, else of b; all broadcast. */
+  public static Var where(Tensor condition, Var a, Var b) {
+    return AxisOps.where(condition, a, b);
+  }
+
   /** Takes its share of a gradient that came through a broadcasting sum. */
   private void shareBroadcast(Tensor g, Tape tape) {
     if (needsGradient(tape)) {
@@ -425,6 +441,36 @@ public final class Var implements HasBuffer {
     return sumOver(value.mean(axis, keep), axis, 1f / dim(axis));
   }
 
+  /** The largest element along one axis; the gradient is shared equally between equal ones. */
+  public Var max(int axis, boolean keep) {
+    return AxisOps.max(this, axis, keep);
+  }
+
+  /** The mean squared distance from the mean along an axis, divided by n (not n - 1). */
+  public Var variance(int axis, boolean keep) {
+    return AxisOps.variance(this, axis, keep);
+  }
+
+  /** ln Σ e^x along an axis, without overflow. */
+  public Var logSumExp(int axis, boolean keep) {
+    return AxisOps.logSumExp(this, axis, keep);
+  }
+
+  /** e^x / Σ e^x along an axis. */
+  public Var softmax(int axis) {
+    return AxisOps.softmax(this, axis, false);
+  }
+
+  /** x - ln Σ e^x along an axis. */
+  public Var logSoftmax(int axis) {
+    return AxisOps.softmax(this, axis, true);
+  }
+
+  /** The mean over rows of -ln softmax(x)[label]; see {@link Tensor#crossEntropy}. */
+  public Var crossEntropy(Tensor labels) {
+    return AxisOps.crossEntropy(this, labels);
+  }
+
   private Var sumOver(Tensor result, int axis, float scale) {
     Shape from = shape();
     int[] kept = from.with(axis, 1).toArray();
@@ -460,6 +506,11 @@ public final class Var implements HasBuffer {
             from = to;
           }
         });
+  }
+
+  /** The axes in another order: axis i of the result is axis {@code axes[i]} of this. */
+  public Var transpose(int... axes) {
+    return AxisOps.transpose(this, axes);
   }
 
   /** Indices {@code [from, to)} of one axis. */

@@ -381,6 +381,69 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     return reduce(Reduce.Op.MAX, 1f, axis, keep);
   }
 
+  /** Where the elements along an axis are largest: the first such index, I32, without the axis. */
+  public Tensor argmax(int axis) {
+    return AxisOps.argmax(this, axis);
+  }
+
+  /** The mean squared distance from the mean along an axis, divided by n (not n - 1). */
+  public Tensor variance(int axis, boolean keep) {
+    return AxisOps.variance(this, axis, keep);
+  }
+
+  /** ln Σ e^x along an axis, without overflow. */
+  public Tensor logSumExp(int axis, boolean keep) {
+    return AxisOps.logSumExp(this, axis, keep);
+  }
+
+  /** e^x / Σ e^x along an axis. */
+  public Tensor softmax(int axis) {
+    return AxisOps.softmax(this, axis, false);
+  }
+
+  /** x - ln Σ e^x along an axis. */
+  public Tensor logSoftmax(int axis) {
+    return AxisOps.softmax(this, axis, true);
+  }
+
+  /** This output gradient carried back through {@link #softmax}, whose result was y. */
+  public Tensor softmaxGrad(Tensor y, int axis) {
+    return AxisOps.softmaxGrad(this, y, axis, false);
+  }
+
+  /** This output gradient carried back through {@link #logSoftmax}, whose result was y. */
+  public Tensor logSoftmaxGrad(Tensor y, int axis) {
+    return AxisOps.softmaxGrad(this, y, axis, true);
+  }
+
+  /**
+   * The mean over rows of -ln softmax(x)[label].
+   *
+   * @shape this [..., classes], labels I32 with one per row; the result is a scalar
+   */
+  public Tensor crossEntropy(Tensor labels) {
+    return AxisOps.crossEntropy(this, labels);
+  }
+
+  /** The elements of each row (last axis) in ascending order; NaN comes last. */
+  public Tensor sort() {
+    return AxisOps.sort(this);
+  }
+
+  /**
+   * The q-quantile of each row (last axis): linear between the two nearest order statistics.
+   *
+   * @shape this [..., m] → [...]
+   */
+  public Tensor quantile(float q) {
+    return AxisOps.quantile(this, q);
+  }
+
+  /** True if no element is NaN or infinite; waits for the device. */
+  public boolean isFinite() {
+    return AxisOps.isFinite(this);
+  }
+
   private Tensor reduce(Reduce.Op op, float scale, int axis, boolean keep) {
     int a = shape.axis(axis);
     Shape to = keep ? shape.with(a, 1) : shape.without(a);
@@ -403,6 +466,31 @@ public final class Tensor implements HasBuffer, AutoCloseable {
   }
 
   // ---- moving data ----
+
+  /** Elements of a where the condition (F32 or I32) is not 0, else of b; all broadcast. */
+  public static Tensor where(Tensor condition, Tensor a, Tensor b) {
+    return AxisOps.where(condition, a, b);
+  }
+
+  /** The axes in another order: axis i of the result is axis {@code axes[i]} of this. */
+  public Tensor transpose(int... axes) {
+    return AxisOps.transpose(this, axes);
+  }
+
+  /**
+   * Rows with a single 1, at the index; a negative index gives zeros.
+   *
+   * @shape indices I32 [...] → [..., classes]
+   * @throws IndexOutOfBoundsException if an index is not below {@code classes}
+   */
+  public static Tensor oneHot(Tensor indices, int classes, Device device) {
+    return AxisOps.oneHot(indices, classes, device);
+  }
+
+  /** I32 elements as F32. */
+  public Tensor toFloat() {
+    return AxisOps.toFloat(this);
+  }
 
   /** The parts one after the other along an axis; their other sizes must agree. */
   public static Tensor concat(int axis, Tensor... parts) {
