@@ -20,7 +20,9 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import javax.tools.JavaCompiler;
 import javax.tools.StandardJavaFileManager;
 import javax.tools.ToolProvider;
@@ -31,6 +33,7 @@ class BudgetTest {
   private static final int FILE_LINES = 400;
   private static final int BIG_FILE_LINES = 900;
   private static final List<String> BIG_FILES = List.of("Tensor.java", "Var.java");
+  private static final int PACKAGE_LINES = 15;
   private static final int METHOD_LINES = 60;
   private static final int SIMD_METHOD_LINES = 150;
 
@@ -48,6 +51,22 @@ class BudgetTest {
       }
     }
     assertNone(tooLong);
+  }
+
+  @Test
+  void everyPackageIntroducesItselfBriefly() {
+    Set<Path> folders = new TreeSet<>();
+    Project.mainSources().forEach(file -> folders.add(file.getParent()));
+    List<String> wrong = new ArrayList<>();
+    for (Path folder : folders) {
+      Path info = folder.resolve("package-info.java");
+      if (!Files.exists(info)) {
+        wrong.add(Project.name(folder) + " has no package-info.java");
+      } else if (Project.text(info).lines().count() > PACKAGE_LINES) {
+        wrong.add(Project.name(info) + " has more than " + PACKAGE_LINES + " lines");
+      }
+    }
+    assertNone(wrong);
   }
 
   @Test
