@@ -5,6 +5,7 @@ import dev.limbeck.kernels.HasBuffer;
 import dev.limbeck.kernels.op.Binary;
 import dev.limbeck.kernels.op.Conv2dSpec;
 import dev.limbeck.kernels.op.Unary;
+import dev.limbeck.tensor.Dropout;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 
@@ -541,6 +542,44 @@ public final class Var implements HasBuffer {
             accumulate(Tensor.zeros(g.device(), table).scatterAdd(indices, g));
           }
         });
+  }
+
+  // ---- normalisation, attention, dropout ----
+
+  /**
+   * Group normalisation over the last axis' channels, then optional SiLU.
+   *
+   * @see dev.limbeck.kernels.op.GroupNorm
+   */
+  public Var groupNorm(int groups, Var gamma, Var beta, float epsilon, boolean silu) {
+    return groupNorm(groups, gamma, beta, epsilon, silu, null, null);
+  }
+
+  /** As above with act((x̂·γ + β)·(1 + scale) + shift), scale and shift [N,C]. */
+  public Var groupNorm(
+      int groups, Var gamma, Var beta, float epsilon, boolean silu, Var scale, Var shift) {
+    return NormVars.groupNorm(this, groups, gamma, beta, epsilon, silu, scale, shift);
+  }
+
+  /**
+   * Attention softmax(scale·q·kᵀ)·v per head; q, k, v are [N,T,heads·d].
+   *
+   * @see dev.limbeck.kernels.op.Attention
+   */
+  public static Var attention(Var q, Var k, Var v, int heads, float scale) {
+    return NormVars.attention(q, k, v, heads, scale);
+  }
+
+  /** Zeroes a random part and scales the rest by 1/(1 − rate); this operand itself if off. */
+  public Var dropout(Dropout dropout) {
+    if (dropout.isOff()) {
+      return this;
+    }
+    return record(
+        value.dropout(dropout),
+        new Var[] {this},
+        new Tensor[0],
+        g -> accumulate(g.dropout(dropout)));
   }
 
   @Override

@@ -5,6 +5,7 @@ import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.HasBuffer;
 import dev.limbeck.kernels.Kernel;
+<<<<<<< HEAD
 import dev.limbeck.kernels.op.Axpy;
 import dev.limbeck.kernels.op.Binary;
 import dev.limbeck.kernels.op.Conv2dSpec;
@@ -16,6 +17,9 @@ import dev.limbeck.kernels.op.Reduce;
 import dev.limbeck.kernels.op.ScatterAdd;
 import dev.limbeck.kernels.op.Unary;
 import dev.limbeck.kernels.op.UnaryGrad;
+=======
+import dev.limbeck.kernels.op.DropoutApply;
+>>>>>>> 596f592 (Group normalisation with SiLU, attention, Philox draws, dropout, the Adam step and norms)
 
 /**
  * Numbers in a {@link Buffer}, seen through a {@link Shape}: contiguous, the last axis fastest.
@@ -141,6 +145,7 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     return new Tensor(buffer, to);
   }
 
+<<<<<<< HEAD
   // ---- matrix products and convolutions ----
 
   /**
@@ -583,6 +588,58 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     return this;
   }
 
+=======
+  // ---- normalisation, attention, dropout ----
+
+  /**
+   * Group normalisation over the last axis' channels, then optional SiLU.
+   *
+   * @see dev.limbeck.kernels.op.GroupNorm
+   */
+  public Tensor groupNorm(int groups, Tensor gamma, Tensor beta, float epsilon, boolean silu) {
+    return groupNorm(groups, gamma, beta, epsilon, silu, null, null);
+  }
+
+  /** As above with act((x̂·γ + β)·(1 + scale) + shift), scale and shift [N,C]. */
+  public Tensor groupNorm(
+      int groups,
+      Tensor gamma,
+      Tensor beta,
+      float epsilon,
+      boolean silu,
+      Tensor scale,
+      Tensor shift) {
+    var result =
+        Normalization.groupNorm(
+            new Normalization.GroupNormOperands(
+                this, groups, gamma, beta, epsilon, silu, scale, shift));
+    result.mean().close();
+    result.inverse().close();
+    return result.y();
+  }
+
+  /**
+   * Attention softmax(scale·q·kᵀ)·v per head; q, k, v are [N,T,heads·d].
+   *
+   * @see dev.limbeck.kernels.op.Attention
+   */
+  public static Tensor attention(Tensor q, Tensor k, Tensor v, int heads, float scale) {
+    var result = AttentionOp.forward(q, k, v, heads, scale);
+    result.logSum().close();
+    return result.o();
+  }
+
+  /** Zeroes a random part and scales the rest by 1/(1 − rate); this tensor itself if off. */
+  public Tensor dropout(Dropout dropout) {
+    if (dropout.isOff()) {
+      return this;
+    }
+    Tensor y = empty(device(), shape);
+    run(new DropoutApply(dropout.rate(), dropout.key(), buffer, y.buffer));
+    return y;
+  }
+
+>>>>>>> 596f592 (Group normalisation with SiLU, attention, Philox draws, dropout, the Adam step and norms)
   /** Gives the memory back at once rather than at the end of the scope. */
   @Override
   public void close() {

@@ -1,0 +1,205 @@
+package dev.limbeck.kernels.op;
+
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Ranges;
+import dev.limbeck.kernels.op.TileProduct.Matrix;
+import java.util.Arrays;
+import java.util.List;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * Scaled dot-product attention: per head, O = softmax(scale·Q·Kᵀ)·V.
+ *
+ * <p>Works on blocks of queries against blocks of keys, keeping for each query the running maximum
+ * m and sum l of its softmax: when m grows to m′, what was summed so far shrinks by e^(m−m′). No
+ * more than one block of scores exists at a time, stored transposed [keys, queries]: then all
+ * queries of a block advance side by side in vector lanes, and nothing is added across lanes.
+ *
+ * @param logSum [N,heads,queries], written: m + ln l, which the gradient needs
+ * @shape q, o [N,queries,heads·d]; k, v [N,keys,heads·d]
+ * @paper Vaswani et al. 2017, 1706.03762; Milakov and Gimelshein 2018, 1805.02867; Dao et al. 2022,
+ *     2205.14135
+ * @cost 4·N·heads·queries·keys·d flops
+ */
+public record Attention(
+    Layout layout, float scale, Buffer q, Buffer k, Buffer v, Buffer o, Buffer logSum)
+    implements Kernel {
+
+  /** Queries, and keys, per block. */
+  static final int BLOCK = 64;
+
+  /** The sizes: samples, queries and keys per sample, heads and features per head. */
+  public record Layout(int samples, int queries, int keys, int heads, int features) {
+    int row() {
+      return heads * features;
+    }
+
+    /** Queries of a block, rounded up so that vectors divide them. */
+    int width() {
+      return Math.min(BLOCK, (queries + 15) / 16 * 16);
+    }
+
+    int queryBlocks() {
+      return (queries + BLOCK - 1) / BLOCK;
+    }
+
+    int keyBlocks() {
+      return (keys + BLOCK - 1) / BLOCK;
+    }
+  }
+
+  public Attention {
+    int queries = layout.samples * layout.queries * layout.row();
+    int keys = layout.samples * layout.keys * layout.row();
+    if (q.length() != queries
+        || o.length() != queries
+        || k.length() != keys
+        || v.length() != keys
+        || logSum.length() != layout.samples * layout.heads * layout.queries) {
+      throw new IllegalArgumentException("attention: a buffer does not have the size of " + layout);
+    }
+  }
+
+  @Override
+  public String name() {
+    return "attention";
+  }
+
+  @Override
+  public List<Buffer> buffers() {
+    return List.of(q, k, v, o, logSum);
+  }
+
+  @Override
+  public void onCpu(Ranges ranges) {
+    int blocks = layout.queryBlocks();
+    ranges.chunks(
+        layout.samples * layout.heads * blocks,
+        chunk -> block(ranges, chunk / blocks, (chunk % blocks) * BLOCK));
+  }
+
+  /** One block of queries of one head against all keys. */
+  private void block(Ranges ranges, int sampleHead, int from) {
+    int n = sampleHead / layout.heads;
+    int d = layout.features;
+    int row = layout.row();
+    int head = (sampleHead % layout.heads) * d;
+    int rows = Math.min(BLOCK, layout.queries - from);
+    int width = layout.width();
+    boolean simd = ranges.simd();
+    float[] qt = ranges.scratch(0, d * width);
+    float[] scores = ranges.scratch(1, BLOCK * width);
+    // The running maximum, the running sum and the last shrink factor of every query.
+    float[] state = ranges.scratch(2, 3 * width);
+    int queryAt = q.offset() + (n * layout.queries + from) * row + head;
+    transpose(q.floats(), queryAt, row, rows, width, d, qt);
+    Arrays.fill(state, 0, width, Float.NEGATIVE_INFINITY);
+    Arrays.fill(state, width, 2 * width, 0f);
+    Matrix queries = Matrix.rows(qt, 0, width);
+    int outputAt = o.offset() + (n * layout.queries + from) * row + head;
+    Matrix output = Matrix.rows(o.floats(), outputAt, row);
+    for (int first = 0; first < layout.keys; first += BLOCK) {
+      int keys = Math.min(BLOCK, layout.keys - first);
+      int at = (n * layout.keys + first) * row + head;
+      Matrix keyRows = Matrix.rows(k.floats(), k.offset() + at, row);
+      Matrix valueRows = Matrix.rows(v.floats(), v.offset() + at, row);
+      Matrix scoresT = Matrix.rows(scores, 0, width);
+      TileProduct.multiply(simd, keys, width, d, keyRows, queries, scoresT, false);
+      if (simd) {
+        Simd.softmax(scores, keys, width, scale, state);
+      } else {
+        softmax(scores, keys, width, scale, state);
+      }
+      if (first > 0) {
+        shrink(output, rows, d, state, 2 * width);
+      }
+      Matrix weights = Matrix.transposed(scores, 0, width);
+      TileProduct.multiply(simd, rows, d, keys, weights, valueRows, output, first > 0);
+    }
+    finish(sampleHead, from, rows, output, state);
+  }
+
+  /** Copies rows of a head into columns; columns past the last row become 0. */
+  static void transpose(
+      float[] source, int at, int stride, int rows, int width, int d, float[] target) {
+    for (int c = 0; c < d; c++) {
+      for (int r = 0; r < rows; r++) {
+        target[c * width + r] = source[at + r * stride + c];
+      }
+      Arrays.fill(target, c * width + rows, (c + 1) * width, 0f);
+    }
+  }
+
+  /** Turns scores into e^(scale·score − m), moving on m, l and the shrink factor. */
+  private static void softmax(float[] scores, int keys, int width, float scale, float[] state) {
+    for (int r = 0; r < width; r++) {
+      float old = state[r];
+      float max = old;
+      for (int j = 0; j < keys; j++) {
+        max = Math.max(max, scores[j * width + r] * scale);
+      }
+      float shrink = Mathf.exp(old - max);
+      float sum = state[width + r] * shrink;
+      for (int j = 0; j < keys; j++) {
+        float p = Mathf.exp(Math.fma(scores[j * width + r], scale, -max));
+        scores[j * width + r] = p;
+        sum += p;
+      }
+      state[r] = max;
+      state[width + r] = sum;
+      state[2 * width + r] = shrink;
+    }
+  }
+
+  private static void shrink(Matrix o, int rows, int d, float[] factors, int at) {
+    for (int r = 0; r < rows; r++) {
+      float factor = factors[at + r];
+      int row = o.offset() + r * o.rowStride();
+      for (int c = 0; c < d; c++) {
+        o.data()[row + c] *= factor;
+      }
+    }
+  }
+
+  /** Divides by the sums, and writes m + ln l. */
+  private void finish(int sampleHead, int from, int rows, Matrix output, float[] state) {
+    int width = layout.width();
+    float[] logSums = logSum.floats();
+    int at = logSum.offset() + sampleHead * layout.queries + from;
+    for (int r = 0; r < rows; r++) {
+      logSums[at + r] = state[r] + Mathf.log(state[width + r]);
+      state[2 * width + r] = 1f / state[width + r];
+    }
+    shrink(output, rows, layout.features, state, 2 * width);
+  }
+
+  /** The same on vectors of queries. */
+  private static final class Simd {
+    private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
+
+    static void softmax(float[] scores, int keys, int width, float scale, float[] state) {
+      FloatVector scales = FloatVector.broadcast(S, scale);
+      for (int r = 0; r < width; r += S.length()) {
+        FloatVector old = FloatVector.fromArray(S, state, r);
+        FloatVector max = old;
+        for (int j = 0; j < keys; j++) {
+          max = max.max(FloatVector.fromArray(S, scores, j * width + r).mul(scales));
+        }
+        FloatVector minus = max.neg();
+        FloatVector shrink = Mathf.Simd.exp(old.sub(max));
+        FloatVector sum = FloatVector.fromArray(S, state, width + r).mul(shrink);
+        for (int j = 0; j < keys; j++) {
+          FloatVector s = FloatVector.fromArray(S, scores, j * width + r);
+          FloatVector p = Mathf.Simd.exp(s.fma(scales, minus));
+          p.intoArray(scores, j * width + r);
+          sum = sum.add(p);
+        }
+        max.intoArray(state, r);
+        sum.intoArray(state, width + r);
+        shrink.intoArray(state, 2 * width + r);
+      }
+    }
+  }
+}

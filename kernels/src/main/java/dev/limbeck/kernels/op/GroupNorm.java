@@ -1,0 +1,318 @@
+package dev.limbeck.kernels.op;
+
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Ranges;
+import java.util.Arrays;
+import java.util.List;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * Normalises groups of channels of each sample, then scales, shifts and (optionally) applies SiLU.
+ *
+ * <p>x̂ = (x − mean)/√(var + ε) over a group's pixels and channels; u = (x̂·γ + β)·(1 + scale) + shift;
+ * y = u, or u/(1 + e^−u). One pass over x takes the moments of every channel (about the channel's
+ * first value, so that a large mean cancels nothing), a second one writes y = act(a·x + b).
+ *
+ * @param scale [N,C] or null
+ * @param shift [N,C] or null
+ * @param mean [N,groups], written; the gradient needs it
+ * @param inverse [N,groups], written: 1/√(var + ε)
+ * @shape x, y [N,pixels,C]; γ, β [C]
+ * @paper Wu and He 2018, 1803.08494
+ * @cost 6 flops (20 with SiLU), 12 bytes per element, 8 where a sample fits in the cache
+ */
+public record GroupNorm(
+    Layout layout,
+    float epsilon,
+    boolean silu,
+    Buffer x,
+    Buffer gamma,
+    Buffer beta,
+    Buffer scale,
+    Buffer shift,
+    Buffer y,
+    Buffer mean,
+    Buffer inverse)
+    implements Kernel {
+
+  /** The sizes of x [samples, pixels, channels], and the number of groups of channels. */
+  public record Layout(int samples, int pixels, int channels, int groups) {
+    /** Elements per block of pixels, what a level-2 cache holds several times. */
+    private static final int BLOCK = 16384;
+
+    /** Longer sums in single precision would lose digits. */
+    private static final int MAX_ROWS = 256;
+
+    /** Enough samples to occupy every core with one sample each. */
+    private static final int MANY = 4;
+
+    public Layout {
+      if (groups < 1 || channels % groups != 0) {
+        throw new IllegalArgumentException(
+            "group norm: " + channels + " channels do not divide into " + groups + " groups");
+      }
+    }
+
+    /** Pixels whose sums are taken in single precision. */
+    int rows() {
+      return Math.max(1, Math.min(MAX_ROWS, Math.min(pixels, BLOCK / channels)));
+    }
+
+    int blocks() {
+      return (pixels + rows() - 1) / rows();
+    }
+
+    /** True if one chunk of work is a whole sample rather than a block of pixels. */
+    boolean bySample() {
+      return samples >= MANY || blocks() == 1;
+    }
+
+    int perGroup() {
+      return channels / groups;
+    }
+
+    int size() {
+      return samples * pixels * channels;
+    }
+  }
+
+  /** The body of a loop over blocks of pixels. */
+  @FunctionalInterface
+  interface Block {
+    void run(int sample, int block);
+  }
+
+  public GroupNorm {
+    if (x.length() != layout.size() || y.length() != layout.size()) {
+      throw new IllegalArgumentException("group norm: x or y does not have the size of " + layout);
+    }
+  }
+
+  @Override
+  public String name() {
+    return "group_norm";
+  }
+
+  @Override
+  public List<Buffer> buffers() {
+    return Arrays.asList(x, gamma, beta, scale, shift, y, mean, inverse);
+  }
+
+  @Override
+  public void onCpu(Ranges ranges) {
+    int c = layout.channels;
+    int blocks = layout.blocks();
+    float[] sums = ranges.scratch(0, layout.samples * blocks * 2 * c);
+    passes(
+        ranges,
+        layout,
+        (n, b) -> moments(ranges.simd(), n, b, sums, (n * blocks + b) * 2 * c),
+        n -> finish(n, sums, n * blocks * 2 * c),
+        (n, b) -> {
+          float[] affine = ranges.scratch(1, 2 * c);
+          affine(layout, n, this, affine);
+          normalise(ranges.simd(), n, b, affine);
+        });
+  }
+
+  /**
+   * Runs a first loop over blocks, then a step per sample, then a second loop over blocks; sample
+   * by sample where there are enough of them, so that the second loop finds its data in the cache.
+   */
+  static void passes(Ranges ranges, Layout at, Block first, Ranges.Chunk between, Block second) {
+    int blocks = at.blocks();
+    if (at.bySample()) {
+      ranges.chunks(
+          at.samples,
+          n -> {
+            for (int b = 0; b < blocks; b++) {
+              first.run(n, b);
+            }
+            between.run(n);
+            for (int b = 0; b < blocks; b++) {
+              second.run(n, b);
+            }
+          });
+    } else {
+      ranges.chunks(at.samples * blocks, i -> first.run(i / blocks, i % blocks));
+      for (int n = 0; n < at.samples; n++) {
+        between.run(n);
+      }
+      ranges.chunks(at.samples * blocks, i -> second.run(i / blocks, i % blocks));
+    }
+  }
+
+  /** Writes Σ(x − x₀) and Σ(x − x₀)² of every channel over one block, x₀ its first value. */
+  private void moments(boolean simd, int n, int block, float[] sums, int at) {
+    int c = layout.channels;
+    int sample = x.offset() + n * layout.pixels * c;
+    int from = block * layout.rows();
+    int to = Math.min(layout.pixels, from + layout.rows());
+    Arrays.fill(sums, at, at + 2 * c, 0f);
+    float[] xs = x.floats();
+    int first = simd ? Simd.moments(xs, sample, from, to, c, sums, at) : 0;
+    if (first == c) {
+      return;
+    }
+    for (int p = from; p < to; p++) {
+      for (int j = first; j < c; j++) {
+        float d = xs[sample + p * c + j] - xs[sample + j];
+        sums[at + j] += d;
+        sums[at + c + j] = Math.fma(d, d, sums[at + c + j]);
+      }
+    }
+  }
+
+  /** Combines the channels' moments into each group's mean and inverse deviation. */
+  private void finish(int n, float[] sums, int at) {
+    int c = layout.channels;
+    int per = layout.perGroup();
+    double pixels = layout.pixels;
+    float[] xs = x.floats();
+    int sample = x.offset() + n * layout.pixels * c;
+    for (int g = 0; g < layout.groups; g++) {
+      double total = 0;
+      for (int j = g * per; j < (g + 1) * per; j++) {
+        total += xs[sample + j] + total(sums, at + j, 2 * c) / pixels;
+      }
+      double mu = total / per;
+      double squares = 0;
+      for (int j = g * per; j < (g + 1) * per; j++) {
+        double s = total(sums, at + j, 2 * c);
+        double q = total(sums, at + c + j, 2 * c);
+        double off = xs[sample + j] + s / pixels - mu;
+        squares += q - s * s / pixels + pixels * off * off;
+      }
+      double variance = Math.max(0, squares / (pixels * per));
+      mean.floats()[mean.offset() + n * layout.groups + g] = (float) mu;
+      inverse.floats()[inverse.offset() + n * layout.groups + g] =
+          (float) (1 / Math.sqrt(variance + epsilon));
+    }
+  }
+
+  private double total(float[] sums, int at, int stride) {
+    double total = 0;
+    for (int b = 0; b < layout.blocks(); b++) {
+      total += sums[at + b * stride];
+    }
+    return total;
+  }
+
+  /** Writes a and b, one per channel, of the affine map u = a·x + b that the whole operation is. */
+  static void affine(Layout layout, int n, GroupNorm op, float[] affine) {
+    int c = layout.channels;
+    int per = layout.perGroup();
+    for (int j = 0; j < c; j++) {
+      float mu = op.mean.floats()[op.mean.offset() + n * layout.groups + j / per];
+      float inv = op.inverse.floats()[op.inverse.offset() + n * layout.groups + j / per];
+      float a = inv * op.gamma.floats()[op.gamma.offset() + j];
+      float b = Math.fma(-mu, a, op.beta.floats()[op.beta.offset() + j]);
+      if (op.scale != null) {
+        float s = 1f + op.scale.floats()[op.scale.offset() + n * c + j];
+        a *= s;
+        b *= s;
+      }
+      if (op.shift != null) {
+        b += op.shift.floats()[op.shift.offset() + n * c + j];
+      }
+      affine[j] = a;
+      affine[c + j] = b;
+    }
+  }
+
+  private void normalise(boolean simd, int n, int block, float[] affine) {
+    int c = layout.channels;
+    int from = n * layout.pixels + block * layout.rows();
+    int to = Math.min((n + 1) * layout.pixels, from + layout.rows());
+    float[] xs = x.floats();
+    float[] ys = y.floats();
+    int first = 0;
+    if (simd) {
+      first = Simd.normalise(xs, x.offset(), ys, y.offset(), from, to, c, affine, silu);
+    }
+    if (first == c) {
+      return;
+    }
+    for (int p = from; p < to; p++) {
+      for (int j = first; j < c; j++) {
+        float u = Math.fma(xs[x.offset() + p * c + j], affine[j], affine[c + j]);
+        ys[y.offset() + p * c + j] = silu ? u * Mathf.sigmoid(u) : u;
+      }
+    }
+  }
+
+  /** The same on vectors of channels; each method returns the first channel that is not done. */
+  private static final class Simd {
+    private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
+
+    static int moments(float[] x, int sample, int from, int to, int c, float[] sums, int at) {
+      int l = S.length();
+      int j = 0;
+      for (; j <= c - 2 * l; j += 2 * l) {
+        FloatVector k0 = FloatVector.fromArray(S, x, sample + j);
+        FloatVector k1 = FloatVector.fromArray(S, x, sample + j + l);
+        FloatVector s0 = FloatVector.zero(S);
+        FloatVector s1 = s0;
+        FloatVector q0 = s0;
+        FloatVector q1 = s0;
+        int i = sample + from * c + j;
+        for (int p = from; p < to; p++, i += c) {
+          FloatVector d0 = FloatVector.fromArray(S, x, i).sub(k0);
+          FloatVector d1 = FloatVector.fromArray(S, x, i + l).sub(k1);
+          s0 = s0.add(d0);
+          s1 = s1.add(d1);
+          q0 = d0.fma(d0, q0);
+          q1 = d1.fma(d1, q1);
+        }
+        s0.intoArray(sums, at + j);
+        s1.intoArray(sums, at + j + l);
+        q0.intoArray(sums, at + c + j);
+        q1.intoArray(sums, at + c + j + l);
+      }
+      for (; j <= c - l; j += l) {
+        FloatVector k = FloatVector.fromArray(S, x, sample + j);
+        FloatVector s = FloatVector.zero(S);
+        FloatVector q = s;
+        int i = sample + from * c + j;
+        for (int p = from; p < to; p++, i += c) {
+          FloatVector d = FloatVector.fromArray(S, x, i).sub(k);
+          s = s.add(d);
+          q = d.fma(d, q);
+        }
+        s.intoArray(sums, at + j);
+        q.intoArray(sums, at + c + j);
+      }
+      return j;
+    }
+
+    static int normalise(
+        float[] x, int xo, float[] y, int yo, int from, int to, int c, float[] affine, boolean silu) {
+      int l = S.length();
+      int last = c - l;
+      FloatVector one = FloatVector.broadcast(S, 1f);
+      int j = 0;
+      for (int p = from; p < to; p++) {
+        int row = p * c;
+        if (silu) {
+          for (j = 0; j <= last; j += l) {
+            FloatVector b = FloatVector.fromArray(S, affine, c + j);
+            FloatVector u =
+                FloatVector.fromArray(S, x, xo + row + j)
+                    .fma(FloatVector.fromArray(S, affine, j), b);
+            u.mul(one.div(Mathf.Simd.exp(u.neg()).add(one))).intoArray(y, yo + row + j);
+          }
+        } else {
+          for (j = 0; j <= last; j += l) {
+            FloatVector b = FloatVector.fromArray(S, affine, c + j);
+            FloatVector.fromArray(S, x, xo + row + j)
+                .fma(FloatVector.fromArray(S, affine, j), b)
+                .intoArray(y, yo + row + j);
+          }
+        }
+      }
+      return j;
+    }
+  }
+}

@@ -1,0 +1,108 @@
+package dev.limbeck.kernels.op;
+
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
+import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Ranges;
+import java.util.List;
+
+/**
+ * Fills rows with random numbers, each a pure function of (key, draw, row, position in the row).
+ *
+ * <p>Block b of row r takes its four words from the {@link Philox} counter (b, r, draw low, draw
+ * high). Normal numbers are made in pairs by Box and Muller: √(−2 ln u₁)·(cos 2πu₂, sin 2πu₂).
+ *
+ * @cost 40 integer operations per four numbers, 4 bytes each
+ */
+public record RandomFill(Kind kind, long key, long draw, long firstRow, int rowSize, int bound, Buffer y)
+    implements Kernel {
+  /** What distribution is drawn from. */
+  public enum Kind {
+    /** Mean 0, variance 1. */
+    NORMAL,
+    /** Multiples of 2⁻²⁴ in [0, 1). */
+    UNIFORM,
+    /** Whole numbers in [0, bound); the bias is below bound·2⁻³². */
+    INTEGERS
+  }
+
+  /** Numbers per chunk, a multiple of four. */
+  private static final int GRAIN = 4096;
+
+  private static final long LOW = 0xFFFFFFFFL;
+
+  public RandomFill {
+    DType wanted = kind == Kind.INTEGERS ? DType.I32 : DType.F32;
+    if (y.type() != wanted) {
+      throw new IllegalArgumentException("random: " + kind + " into a buffer of " + y.type());
+    }
+    if (kind == Kind.INTEGERS && bound < 1) {
+      throw new IllegalArgumentException("random: integers below " + bound + " do not exist");
+    }
+  }
+
+  @Override
+  public String name() {
+    return "random";
+  }
+
+  @Override
+  public List<Buffer> buffers() {
+    return List.of(y);
+  }
+
+  @Override
+  public void onCpu(Ranges ranges) {
+    if (y.length() == 0) {
+      return;
+    }
+    int rows = y.length() / rowSize;
+    int perRow = (rowSize + GRAIN - 1) / GRAIN;
+    ranges.chunks(
+        rows * perRow,
+        chunk -> {
+          int row = chunk / perRow;
+          int from = (chunk % perRow) * GRAIN;
+          fill(row, from, Math.min(rowSize, from + GRAIN));
+        });
+  }
+
+  private void fill(int row, int from, int to) {
+    Philox philox = new Philox();
+    int base = y.offset() + row * rowSize;
+    int c1 = (int) (firstRow + row);
+    for (int i = from; i < to; i += 4) {
+      philox.block(i >>> 2, c1, (int) draw, (int) (draw >>> 32), (int) key, (int) (key >>> 32));
+      int count = Math.min(4, to - i);
+      switch (kind) {
+        case NORMAL -> normal(philox, y.floats(), base + i, count);
+        case UNIFORM -> uniform(philox, y.floats(), base + i, count);
+        case INTEGERS -> integers(philox, y.ints(), base + i, count);
+      }
+    }
+  }
+
+  private static void normal(Philox philox, float[] y, int at, int count) {
+    for (int pair = 0; pair < count; pair += 2) {
+      int a = pair == 0 ? philox.w0 : philox.w2;
+      int b = pair == 0 ? philox.w1 : philox.w3;
+      float radius = BoxMuller.radius(a);
+      y[at + pair] = radius * BoxMuller.cosine(b);
+      if (pair + 1 < count) {
+        y[at + pair + 1] = radius * BoxMuller.sine(b);
+      }
+    }
+  }
+
+  private static void uniform(Philox philox, float[] y, int at, int count) {
+    for (int j = 0; j < count; j++) {
+      y[at + j] = (philox.word(j) >>> 8) * 0x1p-24f;
+    }
+  }
+
+  private void integers(Philox philox, int[] y, int at, int count) {
+    for (int j = 0; j < count; j++) {
+      y[at + j] = (int) (((philox.word(j) & LOW) * bound) >>> 32);
+    }
+  }
+}

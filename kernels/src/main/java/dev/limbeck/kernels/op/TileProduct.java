@@ -1,0 +1,187 @@
+package dev.limbeck.kernels.op;
+
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * Products of matrices small enough for the level-1 and level-2 caches: C = A·B or C += A·B.
+ *
+ * <p>A may have any strides (so also transposed); rows of B and C are contiguous. Every element of
+ * C is one chain of fused multiply-adds in the order of the inner index, whatever the vector width.
+ */
+final class TileProduct {
+  private TileProduct() {}
+
+  /** Where a matrix starts in an array, and its strides. */
+  record Matrix(float[] data, int offset, int rowStride, int columnStride) {
+    static Matrix rows(float[] data, int offset, int rowStride) {
+      return new Matrix(data, offset, rowStride, 1);
+    }
+
+    static Matrix transposed(float[] data, int offset, int rowStride) {
+      return new Matrix(data, offset, 1, rowStride);
+    }
+  }
+
+  /** C[m,n] = A[m,k]·B[k,n], added to what C holds if {@code add}. */
+  static void multiply(
+      boolean simd, int m, int n, int k, Matrix a, Matrix b, Matrix c, boolean add) {
+    int done = simd ? Simd.multiply(m, n, k, a, b, c, add) : 0;
+    for (int i = 0; i < m && done < n; i++) {
+      int row = c.offset + i * c.rowStride;
+      for (int j = done; j < n; j++) {
+        float sum = add ? c.data[row + j] : 0f;
+        for (int p = 0; p < k; p++) {
+          float left = a.data[a.offset + i * a.rowStride + p * a.columnStride];
+          sum = Math.fma(left, b.data[b.offset + p * b.rowStride + j], sum);
+        }
+        c.data[row + j] = sum;
+      }
+    }
+  }
+
+  /** The same on vectors, all but the last n mod 4 columns. */
+  private static final class Simd {
+    private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
+    private static final VectorSpecies<Float> SHORT = FloatVector.SPECIES_128;
+
+    /** Returns the first column that is not done. */
+    static int multiply(int m, int n, int k, Matrix a, Matrix b, Matrix c, boolean add) {
+      int l = S.length();
+      int j = 0;
+      for (; j <= n - 2 * l; j += 2 * l) {
+        int i = 0;
+        for (; i <= m - 4; i += 4) {
+          tile4x2(i, j, k, a, b, c, add);
+        }
+        for (; i < m; i++) {
+          tile1(S, i, j, k, a, b, c, add);
+          tile1(S, i, j + l, k, a, b, c, add);
+        }
+      }
+      for (; j <= n - l; j += l) {
+        int i = 0;
+        for (; i <= m - 4; i += 4) {
+          tile4x1(S, i, j, k, a, b, c, add);
+        }
+        for (; i < m; i++) {
+          tile1(S, i, j, k, a, b, c, add);
+        }
+      }
+      for (; j <= n - SHORT.length(); j += SHORT.length()) {
+        int i = 0;
+        for (; i <= m - 4; i += 4) {
+          tile4x1(SHORT, i, j, k, a, b, c, add);
+        }
+        for (; i < m; i++) {
+          tile1(SHORT, i, j, k, a, b, c, add);
+        }
+      }
+      return j;
+    }
+
+    private static FloatVector start(VectorSpecies<Float> s, Matrix c, int i, int j, boolean add) {
+      return add
+          ? FloatVector.fromArray(s, c.data, c.offset + i * c.rowStride + j)
+          : FloatVector.zero(s);
+    }
+
+    private static void tile4x2(
+        int i, int j, int k, Matrix a, Matrix b, Matrix c, boolean add) {
+      int l = S.length();
+      FloatVector c00 = start(S, c, i, j, add);
+      FloatVector c01 = start(S, c, i, j + l, add);
+      FloatVector c10 = start(S, c, i + 1, j, add);
+      FloatVector c11 = start(S, c, i + 1, j + l, add);
+      FloatVector c20 = start(S, c, i + 2, j, add);
+      FloatVector c21 = start(S, c, i + 2, j + l, add);
+      FloatVector c30 = start(S, c, i + 3, j, add);
+      FloatVector c31 = start(S, c, i + 3, j + l, add);
+      float[] as = a.data;
+      float[] bs = b.data;
+      int a0 = a.offset + i * a.rowStride;
+      int a1 = a0 + a.rowStride;
+      int a2 = a1 + a.rowStride;
+      int a3 = a2 + a.rowStride;
+      int at = b.offset + j;
+      for (int p = 0; p < k; p++) {
+        FloatVector b0 = FloatVector.fromArray(S, bs, at);
+        FloatVector b1 = FloatVector.fromArray(S, bs, at + l);
+        FloatVector v = FloatVector.broadcast(S, as[a0]);
+        c00 = v.fma(b0, c00);
+        c01 = v.fma(b1, c01);
+        v = FloatVector.broadcast(S, as[a1]);
+        c10 = v.fma(b0, c10);
+        c11 = v.fma(b1, c11);
+        v = FloatVector.broadcast(S, as[a2]);
+        c20 = v.fma(b0, c20);
+        c21 = v.fma(b1, c21);
+        v = FloatVector.broadcast(S, as[a3]);
+        c30 = v.fma(b0, c30);
+        c31 = v.fma(b1, c31);
+        a0 += a.columnStride;
+        a1 += a.columnStride;
+        a2 += a.columnStride;
+        a3 += a.columnStride;
+        at += b.rowStride;
+      }
+      int to = c.offset + i * c.rowStride + j;
+      c00.intoArray(c.data, to);
+      c01.intoArray(c.data, to + l);
+      to += c.rowStride;
+      c10.intoArray(c.data, to);
+      c11.intoArray(c.data, to + l);
+      to += c.rowStride;
+      c20.intoArray(c.data, to);
+      c21.intoArray(c.data, to + l);
+      to += c.rowStride;
+      c30.intoArray(c.data, to);
+      c31.intoArray(c.data, to + l);
+    }
+
+    private static void tile4x1(
+        VectorSpecies<Float> s, int i, int j, int k, Matrix a, Matrix b, Matrix c, boolean add) {
+      FloatVector c0 = start(s, c, i, j, add);
+      FloatVector c1 = start(s, c, i + 1, j, add);
+      FloatVector c2 = start(s, c, i + 2, j, add);
+      FloatVector c3 = start(s, c, i + 3, j, add);
+      float[] as = a.data;
+      int a0 = a.offset + i * a.rowStride;
+      int a1 = a0 + a.rowStride;
+      int a2 = a1 + a.rowStride;
+      int a3 = a2 + a.rowStride;
+      int at = b.offset + j;
+      for (int p = 0; p < k; p++) {
+        FloatVector v = FloatVector.fromArray(s, b.data, at);
+        c0 = FloatVector.broadcast(s, as[a0]).fma(v, c0);
+        c1 = FloatVector.broadcast(s, as[a1]).fma(v, c1);
+        c2 = FloatVector.broadcast(s, as[a2]).fma(v, c2);
+        c3 = FloatVector.broadcast(s, as[a3]).fma(v, c3);
+        a0 += a.columnStride;
+        a1 += a.columnStride;
+        a2 += a.columnStride;
+        a3 += a.columnStride;
+        at += b.rowStride;
+      }
+      int to = c.offset + i * c.rowStride + j;
+      c0.intoArray(c.data, to);
+      c1.intoArray(c.data, to + c.rowStride);
+      c2.intoArray(c.data, to + 2 * c.rowStride);
+      c3.intoArray(c.data, to + 3 * c.rowStride);
+    }
+
+    private static void tile1(
+        VectorSpecies<Float> s, int i, int j, int k, Matrix a, Matrix b, Matrix c, boolean add) {
+      FloatVector sum = start(s, c, i, j, add);
+      int left = a.offset + i * a.rowStride;
+      int at = b.offset + j;
+      for (int p = 0; p < k; p++) {
+        FloatVector v = FloatVector.fromArray(s, b.data, at);
+        sum = FloatVector.broadcast(s, a.data[left]).fma(v, sum);
+        left += a.columnStride;
+        at += b.rowStride;
+      }
+      sum.intoArray(c.data, c.offset + i * c.rowStride + j);
+    }
+  }
+}

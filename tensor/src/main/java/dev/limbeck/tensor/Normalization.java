@@ -1,0 +1,117 @@
+package dev.limbeck.tensor;
+
+import dev.limbeck.kernels.op.GroupNorm;
+import dev.limbeck.kernels.op.GroupNormGrad;
+
+/** Group normalisation with what its gradient needs; {@code Var} records it. */
+public final class Normalization {
+  private Normalization() {}
+
+  /** The operands of one group normalisation; scale and shift may both be null. */
+  public record GroupNormOperands(
+      Tensor x,
+      int groups,
+      Tensor gamma,
+      Tensor beta,
+      float epsilon,
+      boolean silu,
+      Tensor scale,
+      Tensor shift) {
+
+    public GroupNormOperands {
+      checkGroupNorm(x, groups, gamma, beta, scale, shift);
+    }
+  }
+
+  /** The result y, with the means and inverse deviations [N,groups]. */
+  public record GroupNormResult(Tensor y, Tensor mean, Tensor inverse) {}
+
+  /** The gradients of a group normalisation's operands; those of absent operands are null. */
+  public record GroupNormGradients(
+      Tensor x, Tensor gamma, Tensor beta, Tensor scale, Tensor shift) {}
+
+  /** Computes the normalised, scaled, shifted and (if asked) SiLU-activated tensor. */
+  public static GroupNormResult groupNorm(GroupNormOperands in) {
+    Tensor x = in.x;
+    Shape perGroup = Shape.of(x.dim(0), in.groups);
+    GroupNormResult out =
+        new GroupNormResult(
+            Tensor.empty(x.device(), x.shape()),
+            Tensor.empty(x.device(), perGroup),
+            Tensor.empty(x.device(), perGroup));
+    if (x.size() > 0) {
+      x.run(kernel(in, out));
+    }
+    return out;
+  }
+
+  /** Computes the gradients of all operands from that of y. */
+  public static GroupNormGradients groupNormGradients(
+      GroupNormOperands in, Tensor mean, Tensor inverse, Tensor dy) {
+    Tensor x = in.x;
+    GroupNormGradients out =
+        new GroupNormGradients(
+            Tensor.empty(x.device(), x.shape()),
+            Tensor.empty(x.device(), in.gamma.shape()),
+            Tensor.empty(x.device(), in.beta.shape()),
+            in.scale == null ? null : Tensor.empty(x.device(), in.scale.shape()),
+            in.shift == null ? null : Tensor.empty(x.device(), in.shift.shape()));
+    x.run(
+        new GroupNormGrad(
+            kernel(in, new GroupNormResult(x, mean, inverse)),
+            dy.buffer(),
+            out.x.buffer(),
+            out.gamma.buffer(),
+            out.beta.buffer(),
+            out.scale == null ? null : out.scale.buffer(),
+            out.shift == null ? null : out.shift.buffer()));
+    return out;
+  }
+
+  private static GroupNorm kernel(GroupNormOperands in, GroupNormResult out) {
+    Shape s = in.x.shape();
+    int c = s.dim(-1);
+    int pixels = s.product(1, s.rank() - 1);
+    return new GroupNorm(
+        new GroupNorm.Layout(s.dim(0), pixels, c, in.groups),
+        in.epsilon,
+        in.silu,
+        in.x.buffer(),
+        in.gamma.buffer(),
+        in.beta.buffer(),
+        in.scale == null ? null : in.scale.buffer(),
+        in.shift == null ? null : in.shift.buffer(),
+        out.y.buffer(),
+        out.mean.buffer(),
+        out.inverse.buffer());
+  }
+
+  private static void checkGroupNorm(
+      Tensor x, int groups, Tensor gamma, Tensor beta, Tensor scale, Tensor shift) {
+    if (x.shape().rank() < 2) {
+      throw new ShapeException("groupNorm: expects x [N,...,C], x has shape " + x.shape());
+    }
+    int c = x.dim(-1);
+    if (groups < 1 || c % groups != 0) {
+      throw new ShapeException(
+          "groupNorm: " + c + " channels do not divide into " + groups + " groups (x " + x.shape() + ")");
+    }
+    Shape perChannel = Shape.of(c);
+    Shape perSample = Shape.of(x.dim(0), c);
+    expect("gamma", gamma, perChannel, x);
+    expect("beta", beta, perChannel, x);
+    if (scale != null) {
+      expect("scale", scale, perSample, x);
+    }
+    if (shift != null) {
+      expect("shift", shift, perSample, x);
+    }
+  }
+
+  private static void expect(String what, Tensor t, Shape wanted, Tensor x) {
+    if (!t.shape().equals(wanted)) {
+      throw new ShapeException(
+          "groupNorm: " + what + " must be " + wanted + ", it is " + t.shape() + " (x " + x.shape() + ")");
+    }
+  }
+}
