@@ -5,12 +5,14 @@ import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.op.Copy;
+import dev.limbeck.kernels.op.Fill;
 import dev.limbeck.kernels.op.GlobalNorm;
 import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -113,15 +115,17 @@ public final class Params implements AutoCloseable {
   }
 
   /** A buffer of zeros that no scope closes. */
-  private static Buffer arena(Device device, int length) {
-    Buffer buffer = Arenas.outsideScopes(device, length);
-    buffer.upload(new float[length], 0);
+  static Buffer arena(Device device, int length) {
+    Buffer buffer = device.allocate(DType.F32, length);
+    // A held buffer outlives every scope; only close() gives it back.
+    buffer.hold();
+    device.execute(new Fill(0f, buffer));
     return buffer;
   }
 
   /** The parameters in the order in which they were declared. */
   public List<Parameter> list() {
-    return java.util.Collections.unmodifiableList(list);
+    return Collections.unmodifiableList(list);
   }
 
   /**
@@ -172,7 +176,7 @@ public final class Params implements AutoCloseable {
 
   /** Sets all gradients to 0. */
   public void zeroGradients() {
-    Arenas.zero(gradients);
+    device().execute(new Fill(0f, gradients));
   }
 
   /** Takes over the values of another network's parameters of the same names and shapes. */
@@ -200,12 +204,30 @@ public final class Params implements AutoCloseable {
       result.download(host, 0);
       return host[0];
     } finally {
-      Arenas.discard(result);
+      result.close();
     }
   }
 
+  /**
+   * Another F32 arena laid out as the values are, zero, that lives until it is closed: moments of an
+   * optimizer, a moving average.
+   */
+  public Buffer newArena() {
+    return arena(device(), values.length());
+  }
+
+  /** A tensor over each parameter's part of an arena that is laid out as the values are. */
+  public Map<String, Tensor> viewsOf(Buffer arena) {
+    Map<String, Tensor> views = new LinkedHashMap<>();
+    for (Parameter p : list) {
+      int from = p.value().buffer().offset() - values.offset();
+      views.put(p.name(), new Tensor(arena.slice(from, p.value().size()), p.value().shape()));
+    }
+    return views;
+  }
+
   /** Throws unless the other parameters have the same names and shapes in the same order. */
-  void checkSame(Params other) {
+  public void checkSame(Params other) {
     if (other.list.size() != list.size()) {
       throw new IllegalArgumentException(
           "params: " + other.list.size() + " parameters against " + list.size());

@@ -1,5 +1,6 @@
 package dev.limbeck.tensor;
 
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.op.Philox;
 import dev.limbeck.kernels.op.RandomFill;
@@ -84,7 +85,7 @@ public final class Rng {
 
   /** Independent I32 whole numbers, uniform in [0, bound). */
   public Tensor integers(Device device, Shape shape, int bound) {
-    Tensor result = Tensor.empty(device, dev.limbeck.kernels.DType.I32, shape);
+    Tensor result = Tensor.empty(device, DType.I32, shape);
     return fill(Kind.INTEGERS, result, 0, shape.size(), bound);
   }
 
@@ -97,6 +98,16 @@ public final class Rng {
   }
 
   // ---- host ----
+
+  /** Fills a host array with the numbers that {@link #normal(Device, Shape)} would give. */
+  public void normal(float[] values) {
+    RandomFill.row(Kind.NORMAL, key, counter++, values);
+  }
+
+  /** Fills a host array with the numbers that {@link #uniform(Device, Shape)} would give. */
+  public void uniform(float[] values) {
+    RandomFill.row(Kind.UNIFORM, key, counter++, values);
+  }
 
   /** A uniformly random order of 0 … n−1. */
   public int[] permutation(int n) {

@@ -5,7 +5,6 @@ import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.HasBuffer;
 import dev.limbeck.kernels.Kernel;
-<<<<<<< HEAD
 import dev.limbeck.kernels.op.Axpy;
 import dev.limbeck.kernels.op.Binary;
 import dev.limbeck.kernels.op.Conv2dSpec;
@@ -17,9 +16,7 @@ import dev.limbeck.kernels.op.Reduce;
 import dev.limbeck.kernels.op.ScatterAdd;
 import dev.limbeck.kernels.op.Unary;
 import dev.limbeck.kernels.op.UnaryGrad;
-=======
 import dev.limbeck.kernels.op.DropoutApply;
->>>>>>> 596f592 (Group normalisation with SiLU, attention, Philox draws, dropout, the Adam step and norms)
 
 /**
  * Numbers in a {@link Buffer}, seen through a {@link Shape}: contiguous, the last axis fastest.
@@ -145,7 +142,6 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     return new Tensor(buffer, to);
   }
 
-<<<<<<< HEAD
   // ---- matrix products and convolutions ----
 
   /**
@@ -588,7 +584,6 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     return this;
   }
 
-=======
   // ---- normalisation, attention, dropout ----
 
   /**
@@ -639,7 +634,6 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     return y;
   }
 
->>>>>>> 596f592 (Group normalisation with SiLU, attention, Philox draws, dropout, the Adam step and norms)
   /** Gives the memory back at once rather than at the end of the scope. */
   @Override
   public void close() {

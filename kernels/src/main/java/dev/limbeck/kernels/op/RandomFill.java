@@ -67,6 +67,20 @@ public record RandomFill(Kind kind, long key, long draw, long firstRow, int rowS
         });
   }
 
+  /** Writes one row of normal or uniform numbers into a host array. */
+  public static void row(Kind kind, long key, long draw, float[] values) {
+    Philox philox = new Philox();
+    for (int i = 0; i < values.length; i += 4) {
+      philox.block(i >>> 2, 0, (int) draw, (int) (draw >>> 32), (int) key, (int) (key >>> 32));
+      int count = Math.min(4, values.length - i);
+      if (kind == Kind.NORMAL) {
+        normal(philox, values, i, count);
+      } else {
+        uniform(philox, values, i, count);
+      }
+    }
+  }
+
   private void fill(int row, int from, int to) {
     Philox philox = new Philox();
     int base = y.offset() + row * rowSize;
