@@ -20,8 +20,8 @@ import java.util.Map;
 /**
  * The named parameters of a network, as slices of two flat F32 arenas: values and gradients.
  *
- * <p>Optimizers, averages and norms run over the arenas in one pass. Slices start at multiples of 64
- * elements; the padding between them is 0 in both arenas and stays 0.
+ * <p>Optimizers, averages and norms run over the arenas in one pass. Slices start at multiples of
+ * 64 elements; the padding between them is 0 in both arenas and stays 0.
  */
 public final class Params implements AutoCloseable {
   private final List<Parameter> list;
@@ -209,8 +209,8 @@ public final class Params implements AutoCloseable {
   }
 
   /**
-   * Another F32 arena laid out as the values are, zero, that lives until it is closed: moments of an
-   * optimizer, a moving average.
+   * Another F32 arena laid out as the values are, zero, that lives until it is closed: moments of
+   * an optimizer, a moving average.
    */
   public Buffer newArena() {
     return arena(device(), values.length());

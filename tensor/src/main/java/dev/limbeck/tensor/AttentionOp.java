@@ -17,8 +17,7 @@ public final class AttentionOp {
   public static Result forward(Tensor q, Tensor k, Tensor v, int heads, float scale) {
     Attention.Layout layout = layout(q, k, v, heads);
     Tensor o = Tensor.empty(q.device(), q.shape());
-    Tensor logSum =
-        Tensor.empty(q.device(), Shape.of(layout.samples(), heads, layout.queries()));
+    Tensor logSum = Tensor.empty(q.device(), Shape.of(layout.samples(), heads, layout.queries()));
     q.run(
         new Attention(
             layout, scale, q.buffer(), k.buffer(), v.buffer(), o.buffer(), logSum.buffer()));
@@ -43,9 +42,7 @@ public final class AttentionOp {
             v.buffer(),
             result.o.buffer(),
             result.logSum.buffer());
-    q.run(
-        new AttentionGrad(
-            forward, dO.buffer(), out.q.buffer(), out.k.buffer(), out.v.buffer()));
+    q.run(new AttentionGrad(forward, dO.buffer(), out.q.buffer(), out.k.buffer(), out.v.buffer()));
     return out;
   }
 

@@ -94,7 +94,13 @@ public final class Normalization {
     int c = x.dim(-1);
     if (groups < 1 || c % groups != 0) {
       throw new ShapeException(
-          "groupNorm: " + c + " channels do not divide into " + groups + " groups (x " + x.shape() + ")");
+          "groupNorm: "
+              + c
+              + " channels do not divide into "
+              + groups
+              + " groups (x "
+              + x.shape()
+              + ")");
     }
     Shape perChannel = Shape.of(c);
     Shape perSample = Shape.of(x.dim(0), c);
@@ -111,7 +117,15 @@ public final class Normalization {
   private static void expect(String what, Tensor t, Shape wanted, Tensor x) {
     if (!t.shape().equals(wanted)) {
       throw new ShapeException(
-          "groupNorm: " + what + " must be " + wanted + ", it is " + t.shape() + " (x " + x.shape() + ")");
+          "groupNorm: "
+              + what
+              + " must be "
+              + wanted
+              + ", it is "
+              + t.shape()
+              + " (x "
+              + x.shape()
+              + ")");
     }
   }
 }

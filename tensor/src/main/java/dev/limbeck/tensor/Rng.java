@@ -42,7 +42,8 @@ public final class Rng {
 
   /** A new stream, determined by this one's seed and stream and the given number alone. */
   public Rng split(long number) {
-    return new Rng(new State(seed, Philox.mix(stream + 0x632BE59BD9B4E019L) ^ Philox.mix(number), 0));
+    return new Rng(
+        new State(seed, Philox.mix(stream + 0x632BE59BD9B4E019L) ^ Philox.mix(number), 0));
   }
 
   public State state() {
@@ -70,8 +71,8 @@ public final class Rng {
   }
 
   /**
-   * Standard normal numbers in which row i of axis 0 depends on {@code firstRow + i}, not on how many
-   * rows are drawn: sample i of a run is the same whatever the batch size.
+   * Standard normal numbers in which row i of axis 0 depends on {@code firstRow + i}, not on how
+   * many rows are drawn: sample i of a run is the same whatever the batch size.
    */
   public Tensor normalRows(Device device, Shape shape, long firstRow) {
     int rowSize = shape.product(1, shape.rank());

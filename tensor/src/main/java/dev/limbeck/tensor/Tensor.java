@@ -10,13 +10,13 @@ import dev.limbeck.kernels.op.Binary;
 import dev.limbeck.kernels.op.Conv2dSpec;
 import dev.limbeck.kernels.op.Copy;
 import dev.limbeck.kernels.op.CopyBlock;
+import dev.limbeck.kernels.op.DropoutApply;
 import dev.limbeck.kernels.op.Fill;
 import dev.limbeck.kernels.op.Gather;
 import dev.limbeck.kernels.op.Reduce;
 import dev.limbeck.kernels.op.ScatterAdd;
 import dev.limbeck.kernels.op.Unary;
 import dev.limbeck.kernels.op.UnaryGrad;
-import dev.limbeck.kernels.op.DropoutApply;
 
 /**
  * Numbers in a {@link Buffer}, seen through a {@link Shape}: contiguous, the last axis fastest.

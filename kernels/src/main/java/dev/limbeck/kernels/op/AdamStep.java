@@ -11,9 +11,9 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * One step of the Adam family over flat arenas, with an optional moving average, in one pass.
  *
- * <p>g = gradientScale·gradient; m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; p ← decay·p − step·m/d, where
- * d = secondScale·√v + ε, or 1 for a step that is not adaptive (RAdam's first ones); then average ←
- * average + averageRate·(p − average).
+ * <p>g = gradientScale·gradient; m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; p ← decay·p − step·m/d,
+ * where d = secondScale·√v + ε, or 1 for a step that is not adaptive (RAdam's first ones); then
+ * average ← average + averageRate·(p − average).
  *
  * @param average the moving average that follows the values, or null
  * @paper Loshchilov and Hutter 2019, 1711.05101; Liu et al. 2020, 1908.03265
@@ -130,8 +130,7 @@ public record AdamStep(
         if (c.adaptive) {
           direction = m.div(v.sqrt().fma(second, epsilon));
         }
-        FloatVector p =
-            direction.fma(step, FloatVector.fromArray(S, ps, po + i).mul(c.decay));
+        FloatVector p = direction.fma(step, FloatVector.fromArray(S, ps, po + i).mul(c.decay));
         p.intoArray(ps, po + i);
         if (as != null) {
           FloatVector a = FloatVector.fromArray(S, as, ao + i);

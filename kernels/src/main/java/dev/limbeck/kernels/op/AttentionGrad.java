@@ -11,8 +11,8 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * The gradients of {@link Attention}, recomputing the softmax block by block.
  *
- * <p>P = exp(scale·Q·Kᵀ − logSum), dP = dO·Vᵀ, dS = scale·P·(dP − Σ_d dO·O); dV = Pᵀ·dO, dK = dSᵀ·Q, dQ =
- * dS·K. One head of one sample is one chunk of work.
+ * <p>P = exp(scale·Q·Kᵀ − logSum), dP = dO·Vᵀ, dS = scale·P·(dP − Σ_d dO·O); dV = Pᵀ·dO, dK =
+ * dSᵀ·Q, dQ = dS·K. One head of one sample is one chunk of work.
  *
  * @paper Dao et al. 2022, 2205.14135, appendix B
  * @cost 10·N·heads·queries·keys·d flops

@@ -11,9 +11,10 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * Normalises groups of channels of each sample, then scales, shifts and (optionally) applies SiLU.
  *
- * <p>x̂ = (x − mean)/√(var + ε) over a group's pixels and channels; u = (x̂·γ + β)·(1 + scale) + shift;
- * y = u, or u/(1 + e^−u). One pass over x takes the moments of every channel (about the channel's
- * first value, so that a large mean cancels nothing), a second one writes y = act(a·x + b).
+ * <p>x̂ = (x − mean)/√(var + ε) over a group's pixels and channels; u = (x̂·γ + β)·(1 + scale) +
+ * shift; y = u, or u/(1 + e^−u). One pass over x takes the moments of every channel (about the
+ * channel's first value, so that a large mean cancels nothing), a second one writes y = act(a·x +
+ * b).
  *
  * @param scale [N,C] or null
  * @param shift [N,C] or null
@@ -288,7 +289,15 @@ public record GroupNorm(
     }
 
     static int normalise(
-        float[] x, int xo, float[] y, int yo, int from, int to, int c, float[] affine, boolean silu) {
+        float[] x,
+        int xo,
+        float[] y,
+        int yo,
+        int from,
+        int to,
+        int c,
+        float[] affine,
+        boolean silu) {
       int l = S.length();
       int last = c - l;
       FloatVector one = FloatVector.broadcast(S, 1f);

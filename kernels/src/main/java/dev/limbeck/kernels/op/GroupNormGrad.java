@@ -11,10 +11,10 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * The gradients of {@link GroupNorm}.
  *
- * <p>With du = dy·act′(u), and S₁ = Σ du, S₂ = Σ du·x̂ over the pixels of one sample and channel: dγ = Σₙ
- * (1 + scale)·S₂, dβ = Σₙ (1 + scale)·S₁, dscale = γ·S₂ + β·S₁, dshift = S₁; and with w = γ·(1 + scale),
- * dx = (w·du − mean(w·S₁) − x̂·mean(w·S₂))/√(var + ε), the means over the group. The first pass leaves
- * du where dx goes, the second turns it into dx.
+ * <p>With du = dy·act′(u), and S₁ = Σ du, S₂ = Σ du·x̂ over the pixels of one sample and channel:
+ * dγ = Σₙ (1 + scale)·S₂, dβ = Σₙ (1 + scale)·S₁, dscale = γ·S₂ + β·S₁, dshift = S₁; and with w =
+ * γ·(1 + scale), dx = (w·du − mean(w·S₁) − x̂·mean(w·S₂))/√(var + ε), the means over the group. The
+ * first pass leaves du where dx goes, the second turns it into dx.
  *
  * @param forward the launch whose gradients are taken; its y may have been freed
  * @param dx [N,pixels,C], written (it holds du in between, so it is needed in any case)
@@ -237,8 +237,7 @@ public record GroupNormGrad(
   private static final class Simd {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
-    static int sums(
-        GroupNormGrad k, int from, int to, int c, float[] maps, float[] sums, int at) {
+    static int sums(GroupNormGrad k, int from, int to, int c, float[] maps, float[] sums, int at) {
       float[] xs = k.forward.x().floats();
       float[] gs = k.dy.floats();
       float[] ds = k.dx.floats();

@@ -14,7 +14,8 @@ import java.util.List;
  *
  * @cost 40 integer operations per four numbers, 4 bytes each
  */
-public record RandomFill(Kind kind, long key, long draw, long firstRow, int rowSize, int bound, Buffer y)
+public record RandomFill(
+    Kind kind, long key, long draw, long firstRow, int rowSize, int bound, Buffer y)
     implements Kernel {
   /** What distribution is drawn from. */
   public enum Kind {

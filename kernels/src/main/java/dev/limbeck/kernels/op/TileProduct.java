@@ -86,8 +86,7 @@ final class TileProduct {
           : FloatVector.zero(s);
     }
 
-    private static void tile4x2(
-        int i, int j, int k, Matrix a, Matrix b, Matrix c, boolean add) {
+    private static void tile4x2(int i, int j, int k, Matrix a, Matrix b, Matrix c, boolean add) {
       int l = S.length();
       FloatVector c00 = start(S, c, i, j, add);
       FloatVector c01 = start(S, c, i, j + l, add);

@@ -8,7 +8,8 @@ import java.util.Map;
 /**
  * Adam with decoupled weight decay.
  *
- * <p>p ← (1 − lr·decay)·p − lr·m̂/(√v̂ + ε), with m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ); PyTorch's formula.
+ * <p>p ← (1 − lr·decay)·p − lr·m̂/(√v̂ + ε), with m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ); PyTorch's
+ * formula.
  *
  * @paper Loshchilov and Hutter 2019, 1711.05101
  */

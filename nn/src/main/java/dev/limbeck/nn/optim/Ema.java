@@ -12,8 +12,8 @@ import java.util.Map;
 /**
  * An exponential moving average of a network's parameters, in an arena of its own.
  *
- * <p>average ← β·average + (1 − β)·values, β by one of three {@linkplain Kind kinds}. Several averages
- * of one network may exist side by side.
+ * <p>average ← β·average + (1 − β)·values, β by one of three {@linkplain Kind kinds}. Several
+ * averages of one network may exist side by side.
  */
 public final class Ema implements AutoCloseable {
   private final Params source;

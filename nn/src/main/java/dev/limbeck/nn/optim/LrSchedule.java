@@ -32,7 +32,8 @@ public interface LrSchedule {
 
   /** Half a cosine from 1 at step 0 to 0 at the end. */
   static LrSchedule cosineToZero(long total) {
-    return step -> (float) (0.5 * (1 + StrictMath.cos(Math.PI * Math.min(1.0, (double) step / total))));
+    return step ->
+        (float) (0.5 * (1 + StrictMath.cos(Math.PI * Math.min(1.0, (double) step / total))));
   }
 
   /** The product of this and another schedule: a decay with a warm-up. */

@@ -29,8 +29,7 @@ final class Moments implements AutoCloseable {
     Buffer averaged = average == null ? null : average.arenaFor(params);
     params
         .device()
-        .execute(
-            new AdamStep(at, params.values(), params.gradients(), first, second, averaged));
+        .execute(new AdamStep(at, params.values(), params.gradients(), first, second, averaged));
     params.touch();
     if (average != null) {
       average.params().touch();

@@ -8,8 +8,9 @@ import java.util.Map;
 /**
  * Rectified Adam with decoupled weight decay.
  *
- * <p>With ρ∞ = 2/(1 − β₂) − 1 and ρ = ρ∞ − 2tβ₂ᵗ/(1 − β₂ᵗ): where ρ > 5, p ← p − lr·r·m̂·√(1 − β₂ᵗ)/(√v +
- * ε) with r² = (ρ−4)(ρ−2)ρ∞/((ρ∞−4)(ρ∞−2)ρ), else p ← p − lr·m̂; PyTorch's threshold and formula.
+ * <p>With ρ∞ = 2/(1 − β₂) − 1 and ρ = ρ∞ − 2tβ₂ᵗ/(1 − β₂ᵗ): where ρ > 5, p ← p − lr·r·m̂·√(1 −
+ * β₂ᵗ)/(√v + ε) with r² = (ρ−4)(ρ−2)ρ∞/((ρ∞−4)(ρ∞−2)ρ), else p ← p − lr·m̂; PyTorch's threshold and
+ * formula.
  *
  * @paper Liu et al. 2020, 1908.03265
  */
