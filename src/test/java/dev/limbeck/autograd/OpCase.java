@@ -12,6 +12,7 @@ import java.util.function.DoubleUnaryOperator;
  *
  * @param op the name of the method of {@link Var}
  * @param gap inputs keep this far from zero, where the operation has a kink
+ * @param apart no value of one input comes near a value of another
  * @param exact the operation in double precision, element by element; null if it is none such
  */
 record OpCase(
@@ -20,6 +21,7 @@ record OpCase(
     float low,
     float high,
     float gap,
+    boolean apart,
     DoubleUnaryOperator exact,
     Op apply) {
 
@@ -30,20 +32,24 @@ record OpCase(
   }
 
   static OpCase of(String op, List<Shape> inputs, Op apply) {
-    return new OpCase(op, inputs, -1.5f, 1.5f, 0f, null, apply);
+    return new OpCase(op, inputs, -1.5f, 1.5f, 0f, false, null, apply);
   }
 
   /** An operation on one input, of a ragged size; {@code exact} as above. */
   static OpCase unary(String op, DoubleUnaryOperator exact, Op apply) {
-    return new OpCase(op, List.of(Shape.of(3, 5, 71)), -3f, 3f, 0f, exact, apply);
+    return new OpCase(op, List.of(Shape.of(3, 5, 71)), -3f, 3f, 0f, false, exact, apply);
   }
 
   OpCase within(float newLow, float newHigh) {
-    return new OpCase(op, inputs, newLow, newHigh, gap, exact, apply);
+    return new OpCase(op, inputs, newLow, newHigh, gap, apart, exact, apply);
   }
 
   OpCase awayFromZero() {
-    return new OpCase(op, inputs, low, high, 0.2f, exact, apply);
+    return new OpCase(op, inputs, low, high, 0.2f, apart, exact, apply);
+  }
+
+  OpCase inputsApart() {
+    return new OpCase(op, inputs, low, high, gap, true, exact, apply);
   }
 
   /** The same host values for every device. */
@@ -52,6 +58,9 @@ record OpCase(
     float[] values = new float[inputs.get(input).size()];
     for (int i = 0; i < values.length; i++) {
       float value = low + (high - low) * random.nextFloat();
+      if (apart) { // quarters of different numerators
+        value = Math.round(value) + 0.25f * input;
+      }
       values[i] = Math.abs(value) < gap ? Math.copySign(gap, value) : value;
     }
     return values;

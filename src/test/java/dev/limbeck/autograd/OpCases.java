@@ -73,6 +73,8 @@ final class OpCases {
       rows.add(of("sub", pair, v -> v[0].sub(v[1])));
       rows.add(of("mul", pair, v -> v[0].mul(v[1])));
       rows.add(of("div", pair, v -> v[0].div(v[1])).within(0.5f, 2f));
+      rows.add(of("maximum", pair, v -> v[0].maximum(v[1])).inputsApart());
+      rows.add(of("minimum", pair, v -> v[0].minimum(v[1])).inputsApart());
     }
   }
 
@@ -84,12 +86,30 @@ final class OpCases {
       int a = axis;
       rows.add(of("sum", x, v -> v[0].sum(a, true)));
       rows.add(of("mean", x, v -> v[0].mean(a, false)));
+      // A wide range, so that no step of a difference quotient changes which is largest.
+      rows.add(of("max", x, v -> v[0].max(a, false)).within(-50f, 50f));
+      rows.add(of("variance", x, v -> v[0].variance(a, true)));
+      rows.add(of("logSumExp", x, v -> v[0].logSumExp(a, false)));
+      rows.add(of("softmax", x, v -> v[0].softmax(a)));
+      rows.add(of("logSoftmax", x, v -> v[0].logSoftmax(a)));
     }
+    rows.add(
+        of(
+            "crossEntropy",
+            shapes(s(6, 37)),
+            v -> v[0].crossEntropy(indices(v[0], 36, 0, 5, 5, 9, 1))));
   }
 
   private static void movement(List<OpCase> rows) {
     List<Shape> x = shapes(s(3, 5, 71));
     rows.add(of("reshape", x, v -> v[0].reshape(15, 71)));
+    rows.add(of("transpose", x, v -> v[0].transpose(2, 0, 1)));
+    rows.add(of("transpose", x, v -> v[0].transpose(0, 2, 1)));
+    rows.add(
+        of(
+            "where",
+            shapes(s(7), s(7)),
+            v -> Var.where(indices(v[0], 1, 0, 0, 1, 1, 0, 1), v[0], v[1])));
     rows.add(of("concat", shapes(s(3, 5, 7), s(3, 2, 7), s(3, 1, 7)), v -> Var.concat(1, v)));
     rows.add(of("slice", x, v -> v[0].slice(2, 13, 50)));
     rows.add(of("slice", x, v -> v[0].slice(0, 1, 3)));
