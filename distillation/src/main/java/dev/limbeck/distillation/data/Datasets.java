@@ -1,13 +1,17 @@
 package dev.limbeck.distillation.data;
 
-import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
 
-/** Opens data sets by path or by name. */
+/**
+ * Opens data sets by path or by name.
+ *
+ * <p>A path is a folder with IDX files, with CIFAR-10's binary batches, with {@code images.npy}, or
+ * with PNG and JPEG files (class per sub-folder); or one such file, an NPZ or a safetensors file.
+ */
 public final class Datasets {
   /** The name of the 10,000 test digits that come with this jar. */
   public static final String MNIST = "mnist";
@@ -51,34 +55,51 @@ public final class Datasets {
   public static Dataset mnist() {
     String images = "mnist/t10k-images-idx3-ubyte.gz";
     String labels = "mnist/t10k-labels-idx1-ubyte.gz";
-    return Idx.pair(MNIST, images, () -> resource(images), labels, () -> resource(labels));
-  }
-
-  /** A file of {@code distillation/data}, which the jar carries as a resource. */
-  public static InputStream resource(String name) throws IOException {
-    InputStream in = Datasets.class.getResourceAsStream(name);
-    if (in == null) {
-      throw new NoSuchFileException(name);
-    }
-    return in;
-  }
-
-  private static String nameOf(Path path) {
-    return path.toString();
+    return Idx.pair(
+        MNIST, images, () -> Resources.open(images), labels, () -> Resources.open(labels));
   }
 
   private static Dataset folder(Path path, Split split) {
-    Dataset idx = Idx.folder(nameOf(path), path, split);
-    if (idx != null) {
-      return idx;
+    String name = path.toString();
+    Dataset data = Idx.folder(name, path, split);
+    if (data == null) {
+      data = Cifar10.folder(name, path, split);
     }
-    throw new DataException("data " + path + ": there are no images of a known format in it");
+    if (data == null && Files.isRegularFile(path.resolve("images.npy"))) {
+      data = ArrayFiles.npy(name, path.resolve("images.npy"));
+    }
+    if (data == null) {
+      data = ImageFolder.open(name, path);
+    }
+    if (data == null) {
+      throw new DataException(
+          "data " + path + ": there are no images in it (IDX, CIFAR-10, images.npy, PNG or JPEG)");
+    }
+    return data;
   }
 
   private static Dataset file(Path path) {
+    String name = path.toString();
     if (Idx.isImages(path)) {
-      return Idx.file(nameOf(path), path);
+      return Idx.file(name, path);
     }
-    throw new DataException("data " + path + ": this is not of a known format");
+    if (Cifar10.isBatch(path)) {
+      return Cifar10.files(name, List.of(path));
+    }
+    String lower = name.toLowerCase(Locale.ROOT);
+    if (lower.endsWith(".npy")) {
+      return ArrayFiles.npy(name, path);
+    }
+    if (lower.endsWith(".npz")) {
+      return ArrayFiles.npz(name, path);
+    }
+    if (lower.endsWith(".safetensors")) {
+      return ArrayFiles.safetensors(name, path);
+    }
+    throw new DataException(
+        "data "
+            + path
+            + ": its name is none of a known format (*idx3*, data_batch_1.bin, *.npy,"
+            + " *.npz, *.safetensors)");
   }
 }
