@@ -4,6 +4,7 @@ import static dev.limbeck.autograd.OpCase.of;
 import static dev.limbeck.autograd.OpCase.unary;
 
 import dev.limbeck.kernels.op.Conv2dSpec;
+import dev.limbeck.tensor.Dropout;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import java.util.ArrayList;
@@ -23,6 +24,7 @@ final class OpCases {
     reductions(rows);
     movement(rows);
     products(rows);
+    layers(rows);
     return rows;
   }
 
@@ -140,5 +142,22 @@ final class OpCases {
             "conv2d",
             shapes(s(2, 4, 6, 18), s(20, 1, 1, 18)),
             v -> v[0].conv2d(v[1], null, Conv2dSpec.same(1))));
+  }
+
+  private static void layers(List<OpCase> rows) {
+    List<Shape> norm = shapes(s(2, 5, 3, 24), s(24), s(24));
+    rows.add(of("groupNorm", norm, v -> v[0].groupNorm(4, v[1], v[2], 1e-5f, true)));
+    rows.add(of("groupNorm", norm, v -> v[0].groupNorm(24, v[1], v[2], 1e-5f, false)));
+    rows.add(
+        of(
+            "groupNorm",
+            shapes(s(2, 5, 3, 24), s(24), s(24), s(2, 24), s(2, 24)),
+            v -> v[0].groupNorm(3, v[1], v[2], 1e-5f, true, v[3], v[4])));
+    rows.add(
+        of(
+            "attention",
+            shapes(s(2, 21, 12), s(2, 21, 12), s(2, 21, 12)),
+            v -> Var.attention(v[0], v[1], v[2], 3, 0.5f)));
+    rows.add(of("dropout", shapes(s(3, 5, 71)), v -> v[0].dropout(new Dropout(0.3f, 5))));
   }
 }
