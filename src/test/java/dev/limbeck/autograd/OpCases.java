@@ -142,6 +142,11 @@ final class OpCases {
             "conv2d",
             shapes(s(2, 4, 6, 18), s(20, 1, 1, 18)),
             v -> v[0].conv2d(v[1], null, Conv2dSpec.same(1))));
+    rows.add(
+        of(
+            "conv2d",
+            shapes(s(1, 6, 5, 16), s(17, 3, 3, 16), s(17), s(1, 6, 5, 17)),
+            v -> v[0].conv2d(v[1], v[2], Conv2dSpec.same(3), v[3])));
   }
 
   private static void layers(List<OpCase> rows) {

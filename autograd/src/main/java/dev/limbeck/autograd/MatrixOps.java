@@ -98,18 +98,18 @@ final class MatrixOps {
         });
   }
 
-  /** Y = x∗W + b; see the kernels of the three gradients. */
-  static Var conv2d(Var x, Var weight, Var bias, Conv2dSpec spec) {
+  /** Y = x∗W + b + r: the gradient of r is G itself; see the kernels of the three others. */
+  static Var conv2d(Var x, Var weight, Var bias, Conv2dSpec spec, Var residual) {
     Tensor xv = x.value();
     Tensor wv = weight.value();
-    Tape tape = Var.tapeOf(x, weight, bias);
-    Tensor y = xv.conv2d(wv, value(bias), spec);
+    Tape tape = Var.tapeOf(x, weight, bias, residual);
+    Tensor y = xv.conv2d(wv, value(bias), spec, value(residual));
     Conv2dDims dims =
         new Conv2dDims(
             xv.dim(0), xv.dim(1), xv.dim(2), xv.dim(3), wv.dim(0), wv.dim(1), wv.dim(2), spec);
     return Var.record(
         y,
-        new Var[] {x, weight, bias},
+        new Var[] {x, weight, bias, residual},
         new Tensor[] {xv, wv},
         g -> {
           if (x.needsGradient(tape)) {
@@ -126,6 +126,9 @@ final class MatrixOps {
                             dims, xv.buffer(), g.buffer(), to.buffer(), to.accumulate())));
           }
           biasGradient(bias, tape, g, dims.outPixels(), dims.o());
+          if (residual != null && residual.needsGradient(tape)) {
+            residual.accumulate(g, false);
+          }
         });
   }
 

@@ -220,9 +220,17 @@ public final class Var implements HasBuffer {
     return MatrixOps.linear(this, weight, biasOrNull);
   }
 
-  /** Convolution of channels-last images; see {@link Tensor#conv2d}. */
+  /** Convolution of channels-last images; see {@link Tensor#conv2d(Tensor, Tensor, Conv2dSpec)}. */
   public Var conv2d(Var weight, Var biasOrNull, Conv2dSpec spec) {
-    return MatrixOps.conv2d(this, weight, biasOrNull, spec);
+    return MatrixOps.conv2d(this, weight, biasOrNull, spec, null);
+  }
+
+  /**
+   * As {@link #conv2d(Var, Var, Conv2dSpec)} plus a residual of the result's shape: one pass over
+   * memory less than an addition afterwards.
+   */
+  public Var conv2d(Var weight, Var biasOrNull, Conv2dSpec spec, Var residual) {
+    return MatrixOps.conv2d(this, weight, biasOrNull, spec, residual);
   }
 
   // ---- elementwise; operands of different shapes are broadcast ----

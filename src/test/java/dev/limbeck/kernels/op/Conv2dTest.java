@@ -75,12 +75,13 @@ class Conv2dTest {
     float[] w = MatrixOracle.random(d.o() * d.taps(), 2);
     float[] g = MatrixOracle.random(d.outPixels() * d.o(), 3);
     float[] bias = MatrixOracle.random(d.o(), 4);
+    float[] residual = MatrixOracle.random(g.length, 6);
     float[] start = MatrixOracle.random(w.length, 5);
     double[] y = new double[g.length];
     double[] dx = new double[x.length];
     double[] dw = new double[w.length];
     for (int i = 0; i < y.length; i++) {
-      y[i] = bias[i % d.o()];
+      y[i] = bias[i % d.o()] + residual[i];
     }
     for (int i = 0; i < dw.length; i++) {
       dw[i] = start[i];
@@ -100,14 +101,39 @@ class Conv2dTest {
       Guarded yTo = Guarded.of(device, new float[y.length]);
       Guarded xTo = Guarded.of(device, new float[x.length]);
       Guarded wTo = Guarded.of(device, start);
-      device.execute(new Conv2d(d, xb, wb, bb, yTo.inner()));
+      Buffer rb = Guarded.of(device, residual).inner();
+      device.execute(new Conv2d(d, xb, wb, bb, rb, yTo.inner()));
       device.execute(new Conv2dInputGradient(d, gb, wb, xTo.inner()));
       device.execute(new Conv2dWeightGradient(d, xb, gb, wTo.inner(), true));
       Results results = new Results(yTo.read(), xTo.read(), wTo.read());
+      device.execute(new Conv2d(d, xb, wb, null, yTo.inner()));
+      device.execute(new Conv2dWeightGradient(d, xb, gb, wTo.inner(), false));
+      assertPlain(d, results, yTo.read(), wTo.read(), bias, residual, start);
       MatrixOracle.assertClose(y, results.y, 2e-5, d + " forward");
       MatrixOracle.assertClose(dx, results.dx, 2e-5, d + " input gradient");
       MatrixOracle.assertClose(dw, results.dw, 2e-5, d + " weight gradient");
       return results;
     }
+  }
+
+  /** Without bias, residual and accumulation the results differ by exactly these. */
+  private static void assertPlain(
+      Conv2dDims d,
+      Results full,
+      float[] y,
+      float[] dw,
+      float[] bias,
+      float[] residual,
+      float[] start) {
+    double[] expectedY = new double[y.length];
+    for (int i = 0; i < y.length; i++) {
+      expectedY[i] = (double) full.y[i] - bias[i % d.o()] - residual[i];
+    }
+    double[] expectedW = new double[dw.length];
+    for (int i = 0; i < dw.length; i++) {
+      expectedW[i] = (double) full.dw[i] - start[i];
+    }
+    MatrixOracle.assertClose(expectedY, y, 2e-5, d + " without bias");
+    MatrixOracle.assertClose(expectedW, dw, 2e-5, d + " not accumulated");
   }
 }

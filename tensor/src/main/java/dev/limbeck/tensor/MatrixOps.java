@@ -126,11 +126,18 @@ final class MatrixOps {
     return dims;
   }
 
-  static Tensor conv2d(Tensor x, Tensor weight, Tensor bias, Conv2dSpec spec) {
+  static Tensor conv2d(Tensor x, Tensor weight, Tensor bias, Conv2dSpec spec, Tensor residual) {
     Conv2dDims d = dims(x.shape(), weight.shape(), spec);
     checkBias("conv2d", bias, d.o());
     Tensor y = Tensor.empty(x.device(), Shape.of(d.n(), d.outH(), d.outW(), d.o()));
-    y.run(new Conv2d(d, x.buffer(), weight.buffer(), buffer(bias), y.buffer()));
+    if (residual != null && !residual.shape().equals(y.shape())) {
+      throw new ShapeException(
+          "conv2d: residual must have the result's shape "
+              + y.shape()
+              + ", it has "
+              + residual.shape());
+    }
+    y.run(new Conv2d(d, x.buffer(), weight.buffer(), buffer(bias), buffer(residual), y.buffer()));
     return y;
   }
 

@@ -176,7 +176,12 @@ public final class Tensor implements HasBuffer, AutoCloseable {
    * @throws ShapeException if channels differ or the kernel is larger than the padded image
    */
   public Tensor conv2d(Tensor weight, Tensor biasOrNull, Conv2dSpec spec) {
-    return MatrixOps.conv2d(this, weight, biasOrNull, spec);
+    return MatrixOps.conv2d(this, weight, biasOrNull, spec, null);
+  }
+
+  /** As {@link #conv2d(Tensor, Tensor, Conv2dSpec)} plus a tensor of the result's shape. */
+  public Tensor conv2d(Tensor weight, Tensor biasOrNull, Conv2dSpec spec, Tensor residual) {
+    return MatrixOps.conv2d(this, weight, biasOrNull, spec, residual);
   }
 
   // ---- in place ----

@@ -14,8 +14,10 @@ import java.util.Locale;
  * @shape x [n,h,w,c], w [o,kh,kw,c], bias [o], y [n,outH,outW,o]
  * @cost 2·outPixels·o·kh·kw·c flops
  * @param bias added to every pixel, or null
+ * @param residual added to y while it is in a cache, or null
  */
-public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer y) implements Kernel {
+public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer residual, Buffer y)
+    implements Kernel {
   /** How 3×3 kernels at stride 1 are computed; everything else is always direct. */
   public enum Algorithm {
     /** What is faster for the shape. */
@@ -35,6 +37,15 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer y)
       throw new IllegalArgumentException(
           "conv2d: bias of " + bias.length() + " for " + dims.o() + " channels");
     }
+    if (residual != null && residual.length() != y.length()) {
+      throw new IllegalArgumentException(
+          "conv2d: residual of " + residual.length() + " for a result of " + y.length());
+    }
+  }
+
+  /** Without residual. */
+  public Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer y) {
+    this(dims, x, w, bias, null, y);
   }
 
   /** Selects the algorithm of all later convolutions; {@code -Dlimbeck.conv} sets the first. */
@@ -59,7 +70,7 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer y)
 
   @Override
   public List<Buffer> buffers() {
-    return Arrays.asList(x, w, bias, y);
+    return Arrays.asList(x, w, bias, residual, y);
   }
 
   @Override
@@ -67,16 +78,30 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer y)
     Conv2dDims d = dims;
     float[] xs = x.floats();
     float[] ws = w.floats();
+    float[] rs = residual == null ? null : residual.floats();
+    int ro = residual == null ? 0 : residual.offset();
     float[] bs = bias == null ? null : bias.floats();
     int io = bias == null ? 0 : bias.offset();
     if (usesWinograd(d, ranges)) {
       Winograd.of(d)
-          .convolve(ranges, xs, x.offset(), ws, w.offset(), false, bs, io, y.floats(), y.offset());
+          .convolve(
+              ranges,
+              xs,
+              x.offset(),
+              ws,
+              w.offset(),
+              false,
+              bs,
+              io,
+              rs,
+              ro,
+              y.floats(),
+              y.offset());
       return;
     }
     if (NarrowConv.paysForward(d)) {
       new NarrowConv(d)
-          .forward(ranges, xs, x.offset(), ws, w.offset(), bs, io, y.floats(), y.offset());
+          .forward(ranges, xs, x.offset(), ws, w.offset(), bs, io, rs, ro, y.floats(), y.offset());
       return;
     }
     int k = d.taps();
@@ -86,7 +111,19 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer y)
     Product.Packer patches = Conv2d.patches(d, xs, x.offset());
     float[] init = bias == null ? Gemm.zeros(d.o()) : bs;
     new Product(
-            d.outPixels(), d.o(), k, patches, false, weights, init, io, 0, y.floats(), y.offset())
+            d.outPixels(),
+            d.o(),
+            k,
+            patches,
+            false,
+            weights,
+            init,
+            io,
+            0,
+            y.floats(),
+            y.offset(),
+            rs,
+            ro)
         .run(ranges);
   }
 

@@ -43,6 +43,8 @@ public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx
               true,
               null,
               0,
+              null,
+              0,
               dx.floats(),
               dx.offset());
       return;

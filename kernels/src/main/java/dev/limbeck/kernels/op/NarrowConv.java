@@ -37,7 +37,7 @@ record NarrowConv(Conv2dDims d) {
         && deep >= MIN_DEPTH;
   }
 
-  /** y = x∗w + bias; {@code bias} may be null. */
+  /** y = x∗w + bias + residual; {@code bias} and {@code residual} may be null. */
   void forward(
       Ranges ranges,
       float[] x,
@@ -46,6 +46,8 @@ record NarrowConv(Conv2dDims d) {
       int wo,
       float[] bias,
       int bo,
+      float[] residual,
+      int ro,
       float[] y,
       int yo) {
     int c = d.c();
@@ -68,6 +70,10 @@ record NarrowConv(Conv2dDims d) {
             for (int channel = 0; channel < d.o(); channel++) {
               float start = bias == null ? 0f : bias[bo + channel];
               gather(z, line, channel, start, y, yo + line * d.outW() * d.o() + channel);
+            }
+            if (residual != null) {
+              int at = line * d.outW() * d.o();
+              BiasGradient.addRow(residual, ro + at, y, yo + at, d.outW() * d.o());
             }
           }
         });

@@ -14,6 +14,7 @@ import dev.limbeck.kernels.Ranges;
  * @param byDepth true if {@code a} packs one row per step of the sum
  * @param b packs steps [from, to) × columns [start, end) of B, one row per step
  * @param init what C starts from: a row with {@code initStride} 0, or (accumulate) C itself with n
+ * @param residual added to C at the end, laid out as C; or null
  */
 record Product(
     int m,
@@ -26,11 +27,29 @@ record Product(
     int io,
     int initStride,
     float[] c,
-    int co) {
+    int co,
+    float[] residual,
+    int ro) {
   /** Copies a piece of an operand into a block. */
   @FunctionalInterface
   interface Packer {
     void pack(int from, int to, int start, int end, float[] block, int at);
+  }
+
+  /** A product without residual. */
+  Product(
+      int m,
+      int n,
+      int k,
+      Packer a,
+      boolean byDepth,
+      Packer b,
+      float[] init,
+      int io,
+      int initStride,
+      float[] c,
+      int co) {
+    this(m, n, k, a, byDepth, b, init, io, initStride, c, co, null, 0);
   }
 
   /** Flops per chunk worth handing to another thread: some tens of microseconds. */
@@ -143,6 +162,13 @@ record Product(
       }
       start = end;
     } while (start < k);
+    if (residual != null) {
+      int column = fromStrip * Gemm.COLUMNS;
+      int columns = Math.min(n, toStrip * Gemm.COLUMNS) - column;
+      for (int i = row; i < row + rows; i++) {
+        BiasGradient.addRow(residual, ro + i * n + column, c, co + i * n + column, columns);
+      }
+    }
   }
 
   private void runInParts(Ranges ranges) {
@@ -208,6 +234,9 @@ record Product(
       }
       for (int part = 0; part < parts; part++) {
         BiasGradient.addRow(partial, (part * m + row) * n, c, target, n);
+      }
+      if (residual != null) {
+        BiasGradient.addRow(residual, ro + row * n, c, target, n);
       }
     }
   }

@@ -104,11 +104,12 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
   }
 
   /**
-   * Computes y = x∗w + bias.
+   * Computes y = x∗w + bias + residual.
    *
    * @param turned true if {@code weight} is [c,3,3,o] and to be turned by 180 degrees, as the input
    *     gradient needs it
    * @param bias or null
+   * @param residual or null
    */
   void convolve(
       Ranges ranges,
@@ -119,6 +120,8 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
       boolean turned,
       float[] bias,
       int bo,
+      float[] residual,
+      int ro,
       float[] y,
       int yo) {
     float[] u = transformWeight(ranges, weight, wo, turned);
@@ -128,7 +131,9 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
       System.arraycopy(bias, bo, paddedBias, 0, o);
     }
     ranges.split(
-        tiles(), TILES, (from, to) -> convolve(ranges, x, xo, u, paddedBias, y, yo, from, to));
+        tiles(),
+        TILES,
+        (from, to) -> convolve(ranges, x, xo, u, paddedBias, residual, ro, y, yo, from, to));
   }
 
   private void convolve(
@@ -137,6 +142,8 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
       int xo,
       float[] u,
       float[] bias,
+      float[] residual,
+      int ro,
       float[] y,
       int yo,
       int from,
@@ -174,7 +181,8 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
         }
       }
       for (int tile = from; tile < to; tile++) {
-        transformOutput(ranges, m, (tile - from) * STRIDE, plane, strip, bias, y, yo, tile);
+        transformOutput(
+            ranges, m, (tile - from) * STRIDE, plane, strip, bias, residual, ro, y, yo, tile);
       }
     }
   }
@@ -246,6 +254,8 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
       int plane,
       int strip,
       float[] bias,
+      float[] residual,
+      int ro,
       float[] y,
       int yo,
       int tile) {
@@ -255,11 +265,15 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
     int y0 = tile / tilesAcross() % tilesDown() * OUT;
     int x0 = tile % tilesAcross() * OUT;
     int image = tile / (tilesDown() * tilesAcross());
-    int to = yo + ((image * outH + y0) * outW + x0) * o + channel;
+    int at0 = ((image * outH + y0) * outW + x0) * o + channel;
+    int to = yo + at0;
     float[] half = ranges.scratch(HALF_SLOT, WinogradTransforms.SCRATCH);
     if (used == channels && y0 + OUT <= outH && x0 + OUT <= outW) {
       WinogradTransforms.Simd.output(
           m, at, plane, channels, half, bias, channel, y, to, o, outW * o);
+      if (residual != null) {
+        addTile(residual, ro + at0, y, to, OUT, OUT, channels);
+      }
       return;
     }
     float[] patch = ranges.scratch(PATCH_SLOT, OUT * OUT * channels);
@@ -268,6 +282,20 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
     for (int i = 0; i < Math.min(OUT, outH - y0); i++) {
       for (int j = 0; j < Math.min(OUT, outW - x0); j++) {
         System.arraycopy(patch, (i * OUT + j) * channels, y, to + (i * outW + j) * o, used);
+      }
+    }
+    if (residual != null) {
+      int rows = Math.min(OUT, outH - y0);
+      addTile(residual, ro + at0, y, to, rows, Math.min(OUT, outW - x0), used);
+    }
+  }
+
+  private void addTile(
+      float[] residual, int from, float[] y, int to, int rows, int columns, int channels) {
+    for (int i = 0; i < rows; i++) {
+      for (int j = 0; j < columns; j++) {
+        int at = (i * outW + j) * o;
+        BiasGradient.addRow(residual, from + at, y, to + at, channels);
       }
     }
   }
