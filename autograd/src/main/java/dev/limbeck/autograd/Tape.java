@@ -56,6 +56,15 @@ public final class Tape extends Scope {
     return input;
   }
 
+  /** Another tape on the same parameters, for computing a part again. */
+  Tape again() {
+    return new Tape(trainable);
+  }
+
+  boolean trainsAny() {
+    return !trainable.isEmpty();
+  }
+
   boolean trains(Parameter parameter) {
     return trainable.contains(parameter);
   }
