@@ -1,16 +1,12 @@
 package dev.limbeck.distillation.cli;
 
 import dev.limbeck.distillation.data.ImageGrid;
+import dev.limbeck.distillation.data.Npy;
 import dev.limbeck.distillation.data.Picture;
-import dev.limbeck.distillation.data.SafeFiles;
 import dev.limbeck.tensor.Tensor;
 import dev.limbeck.tensor.TensorFile;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.Arrays;
 
 /** How drawn images are written. Values are in [-1, 1], the order is NHWC. */
 enum SampleFormat {
@@ -34,23 +30,11 @@ enum SampleFormat {
       }
     }
   },
-  /** NumPy's array file, version 1. */
+  /** NumPy's array file. */
   NPY {
     @Override
     void write(Tensor images, Path to) {
-      int[] sizes = images.shape().toArray();
-      String shape = Arrays.toString(sizes).replace("[", "(").replace("]", ")");
-      String header = "{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + ", }";
-      // Magic, version and length take ten bytes; the numbers start at a multiple of 64.
-      int padded = (10 + header.length() + 1 + 63) / 64 * 64 - 10;
-      ByteBuffer bytes =
-          ByteBuffer.allocate(10 + padded + 4 * images.size()).order(ByteOrder.LITTLE_ENDIAN);
-      bytes.put((byte) 0x93).put("NUMPY".getBytes(StandardCharsets.US_ASCII));
-      bytes.put((byte) 1).put((byte) 0).putShort((short) padded);
-      String line = header + " ".repeat(padded - 1 - header.length()) + "\n";
-      bytes.put(line.getBytes(StandardCharsets.US_ASCII));
-      bytes.asFloatBuffer().put(images.toFloats());
-      SafeFiles.write(to, bytes.array());
+      Npy.write(to, images.shape().toArray(), images.toFloats());
     }
   },
   /** One tensor named {@code images}. */
