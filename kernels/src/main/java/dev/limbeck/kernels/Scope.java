@@ -93,7 +93,7 @@ public class Scope implements AutoCloseable {
   }
 
   /** Closes a buffer of this scope now; leaves a buffer of any other scope, or of none, alone. */
-  protected final void free(Buffer buffer) {
+  public final void free(Buffer buffer) {
     Buffer owner = buffer.owner();
     if (owner.scope == this && !owner.isHeld()) {
       remove(owner);
