@@ -163,6 +163,13 @@ final class OpCases {
             "attention",
             shapes(s(2, 21, 12), s(2, 21, 12), s(2, 21, 12)),
             v -> Var.attention(v[0], v[1], v[2], 3, 0.5f)));
+    rows.add(
+        of("layerNorm", shapes(s(3, 5, 37), s(37), s(37)), v -> v[0].layerNorm(v[1], v[2], 1e-5f)));
+    rows.add(of("rmsNorm", shapes(s(3, 5, 37)), v -> v[0].rmsNorm(1e-5f)));
+    List<Shape> images = shapes(s(2, 6, 4, 19));
+    rows.add(of("avgPool", images, v -> v[0].avgPool(2)));
+    rows.add(of("resizeNearest", images, v -> v[0].resizeNearest(9, 4)));
+    rows.add(of("resizeBilinear", images, v -> v[0].resizeBilinear(4, 11)));
     rows.add(of("dropout", shapes(s(3, 5, 71)), v -> v[0].dropout(new Dropout(0.3f, 5))));
   }
 }

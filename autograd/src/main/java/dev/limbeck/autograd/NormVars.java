@@ -3,9 +3,11 @@ package dev.limbeck.autograd;
 import dev.limbeck.tensor.AttentionOp;
 import dev.limbeck.tensor.Normalization;
 import dev.limbeck.tensor.Normalization.GroupNormOperands;
+import dev.limbeck.tensor.Normalization.RowOperands;
+import dev.limbeck.tensor.Resizing;
 import dev.limbeck.tensor.Tensor;
 
-/** Records normalisations and attention. */
+/** Records normalisations, attention and resizing. */
 final class NormVars {
   private NormVars() {}
 
@@ -61,6 +63,36 @@ final class NormVars {
           give(tape, k, d.k());
           give(tape, v, d.v());
         });
+  }
+
+  static Var rowNorm(Var x, boolean centred, Var gamma, Var beta, float epsilon) {
+    var in = new RowOperands(x.value(), centred, valueOf(gamma), valueOf(beta), epsilon);
+    var out = Normalization.rows(in);
+    Var[] operands = {x, gamma, beta};
+    Tape tape = Var.tapeOf(operands);
+    if (!needed(tape, operands)) {
+      out.mean().close();
+      out.inverse().close();
+      return Var.record(out.y(), operands, new Tensor[0], g -> {});
+    }
+    return Var.record(
+        out.y(),
+        operands,
+        saved(in.x(), in.gamma(), out.mean(), out.inverse()),
+        g -> {
+          var d = Normalization.rowGradients(in, out.mean(), out.inverse(), g);
+          give(tape, x, d.x());
+          give(tape, gamma, d.gamma());
+          give(tape, beta, d.beta());
+        });
+  }
+
+  static Var resize(Var x, Resizing map) {
+    return Var.record(
+        map.apply(x.value()),
+        new Var[] {x},
+        new Tensor[0],
+        g -> x.accumulate(map.transposed().apply(g)));
   }
 
   private static Tensor valueOf(Var operand) {

@@ -6,6 +6,7 @@ import dev.limbeck.kernels.op.Binary;
 import dev.limbeck.kernels.op.Conv2dSpec;
 import dev.limbeck.kernels.op.Unary;
 import dev.limbeck.tensor.Dropout;
+import dev.limbeck.tensor.Resizing;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 
@@ -567,6 +568,31 @@ public final class Var implements HasBuffer {
   public Var groupNorm(
       int groups, Var gamma, Var beta, float epsilon, boolean silu, Var scale, Var shift) {
     return NormVars.groupNorm(this, groups, gamma, beta, epsilon, silu, scale, shift);
+  }
+
+  /** Normalises the last axis to mean 0 and variance 1, then x̂·γ + β, both [C]. */
+  public Var layerNorm(Var gamma, Var beta, float epsilon) {
+    return NormVars.rowNorm(this, true, gamma, beta, epsilon);
+  }
+
+  /** x/√(mean x² + ε) over the last axis. */
+  public Var rmsNorm(float epsilon) {
+    return NormVars.rowNorm(this, false, null, null, epsilon);
+  }
+
+  /** Means of k×k blocks of pixels; k divides the sides of this [N,H,W,C]. */
+  public Var avgPool(int k) {
+    return NormVars.resize(this, Resizing.averagePool(value, k));
+  }
+
+  /** Images [N,H,W,C] of another size, each pixel the one at ⌊i·in/out⌋. */
+  public Var resizeNearest(int height, int width) {
+    return NormVars.resize(this, Resizing.nearest(value, height, width));
+  }
+
+  /** Images [N,H,W,C] of another size, interpolated between pixel centres (half-pixel rule). */
+  public Var resizeBilinear(int height, int width) {
+    return NormVars.resize(this, Resizing.bilinear(value, height, width));
   }
 
   /**

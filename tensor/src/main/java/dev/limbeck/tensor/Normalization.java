@@ -1,9 +1,12 @@
 package dev.limbeck.tensor;
 
+import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.op.GroupNorm;
 import dev.limbeck.kernels.op.GroupNormGrad;
+import dev.limbeck.kernels.op.RowNorm;
+import dev.limbeck.kernels.op.RowNormGrad;
 
-/** Group normalisation with what its gradient needs; {@code Var} records it. */
+/** Normalisations with what their gradients need; {@code Var} records them. */
 public final class Normalization {
   private Normalization() {}
 
@@ -63,8 +66,8 @@ public final class Normalization {
             out.x.buffer(),
             out.gamma.buffer(),
             out.beta.buffer(),
-            out.scale == null ? null : out.scale.buffer(),
-            out.shift == null ? null : out.shift.buffer()));
+            bufferOf(out.scale),
+            bufferOf(out.shift)));
     return out;
   }
 
@@ -79,8 +82,8 @@ public final class Normalization {
         in.x.buffer(),
         in.gamma.buffer(),
         in.beta.buffer(),
-        in.scale == null ? null : in.scale.buffer(),
-        in.shift == null ? null : in.shift.buffer(),
+        bufferOf(in.scale),
+        bufferOf(in.shift),
         out.y.buffer(),
         out.mean.buffer(),
         out.inverse.buffer());
@@ -104,20 +107,21 @@ public final class Normalization {
     }
     Shape perChannel = Shape.of(c);
     Shape perSample = Shape.of(x.dim(0), c);
-    expect("gamma", gamma, perChannel, x);
-    expect("beta", beta, perChannel, x);
+    expect("groupNorm", "gamma", gamma, perChannel, x);
+    expect("groupNorm", "beta", beta, perChannel, x);
     if (scale != null) {
-      expect("scale", scale, perSample, x);
+      expect("groupNorm", "scale", scale, perSample, x);
     }
     if (shift != null) {
-      expect("shift", shift, perSample, x);
+      expect("groupNorm", "shift", shift, perSample, x);
     }
   }
 
-  private static void expect(String what, Tensor t, Shape wanted, Tensor x) {
+  private static void expect(String op, String what, Tensor t, Shape wanted, Tensor x) {
     if (!t.shape().equals(wanted)) {
       throw new ShapeException(
-          "groupNorm: "
+          op
+              + ": "
               + what
               + " must be "
               + wanted
@@ -127,5 +131,75 @@ public final class Normalization {
               + x.shape()
               + ")");
     }
+  }
+
+  // ---- rows ----
+
+  /** The operands of layer normalisation (centred), or of RMS normalisation; γ, β may be null. */
+  public record RowOperands(Tensor x, boolean centred, Tensor gamma, Tensor beta, float epsilon) {
+    public RowOperands {
+      if (x.shape().rank() < 1 || x.dim(-1) < 1) {
+        throw new ShapeException("layerNorm: expects x [...,C], x has shape " + x.shape());
+      }
+      Shape perChannel = Shape.of(x.dim(-1));
+      if (gamma != null) {
+        expect("layerNorm", "gamma", gamma, perChannel, x);
+      }
+      if (beta != null) {
+        expect("layerNorm", "beta", beta, perChannel, x);
+      }
+    }
+  }
+
+  /** The result y, with the rows' means and inverse deviations. */
+  public record RowResult(Tensor y, Tensor mean, Tensor inverse) {}
+
+  /** The gradients of a row normalisation's operands; those of absent operands are null. */
+  public record RowGradients(Tensor x, Tensor gamma, Tensor beta) {}
+
+  /** Normalises the last axis. */
+  public static RowResult rows(RowOperands in) {
+    Shape perRow = Shape.of(in.x.size() / in.x.dim(-1));
+    RowResult out =
+        new RowResult(
+            Tensor.empty(in.x.device(), in.x.shape()),
+            Tensor.empty(in.x.device(), perRow),
+            Tensor.empty(in.x.device(), perRow));
+    in.x.run(kernel(in, out));
+    return out;
+  }
+
+  /** Computes the gradients of all operands from that of y. */
+  public static RowGradients rowGradients(RowOperands in, Tensor mean, Tensor inverse, Tensor dy) {
+    RowGradients out =
+        new RowGradients(
+            Tensor.empty(in.x.device(), in.x.shape()),
+            in.gamma == null ? null : Tensor.empty(in.x.device(), in.gamma.shape()),
+            in.beta == null ? null : Tensor.empty(in.x.device(), in.beta.shape()));
+    in.x.run(
+        new RowNormGrad(
+            kernel(in, new RowResult(in.x, mean, inverse)),
+            dy.buffer(),
+            out.x.buffer(),
+            bufferOf(out.gamma),
+            bufferOf(out.beta)));
+    return out;
+  }
+
+  private static RowNorm kernel(RowOperands in, RowResult out) {
+    return new RowNorm(
+        in.x.dim(-1),
+        in.centred,
+        in.epsilon,
+        in.x.buffer(),
+        bufferOf(in.gamma),
+        bufferOf(in.beta),
+        out.y.buffer(),
+        out.mean.buffer(),
+        out.inverse.buffer());
+  }
+
+  private static Buffer bufferOf(Tensor t) {
+    return t == null ? null : t.buffer();
   }
 }

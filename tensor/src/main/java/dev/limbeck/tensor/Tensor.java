@@ -618,6 +618,38 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     return result.y();
   }
 
+  /** Normalises the last axis to mean 0 and variance 1, then x̂·γ + β, both [C]. */
+  public Tensor layerNorm(Tensor gamma, Tensor beta, float epsilon) {
+    return rowNorm(new Normalization.RowOperands(this, true, gamma, beta, epsilon));
+  }
+
+  /** x/√(mean x² + ε) over the last axis. */
+  public Tensor rmsNorm(float epsilon) {
+    return rowNorm(new Normalization.RowOperands(this, false, null, null, epsilon));
+  }
+
+  private static Tensor rowNorm(Normalization.RowOperands in) {
+    var result = Normalization.rows(in);
+    result.mean().close();
+    result.inverse().close();
+    return result.y();
+  }
+
+  /** Means of k×k blocks of pixels; k divides the sides of this [N,H,W,C]. */
+  public Tensor avgPool(int k) {
+    return Resizing.averagePool(this, k).apply(this);
+  }
+
+  /** Images [N,H,W,C] of another size, each pixel the one at ⌊i·in/out⌋. */
+  public Tensor resizeNearest(int height, int width) {
+    return Resizing.nearest(this, height, width).apply(this);
+  }
+
+  /** Images [N,H,W,C] of another size, interpolated between pixel centres (half-pixel rule). */
+  public Tensor resizeBilinear(int height, int width) {
+    return Resizing.bilinear(this, height, width).apply(this);
+  }
+
   /**
    * Attention softmax(scale·q·kᵀ)·v per head; q, k, v are [N,T,heads·d].
    *

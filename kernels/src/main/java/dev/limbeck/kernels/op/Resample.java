@@ -1,0 +1,190 @@
+package dev.limbeck.kernels.op;
+
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Ranges;
+import java.util.Arrays;
+import java.util.List;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * Resamples images: every output pixel is a weighted sum of input pixels, separable in rows and
+ * columns.
+ *
+ * <p>y[n,i,j,:] = Σₐ Σ_b rows(i,a)·columns(j,b)·x[n,a,b,:]. Pooling, nearest and bilinear resizing
+ * are such sums, and so are their gradients: the same launch with {@linkplain Axis#transposed
+ * transposed} axes.
+ *
+ * @shape x [N,rows.in,columns.in,C], y [N,rows.out,columns.out,C]
+ * @cost 2 flops per output element and pair of taps
+ */
+public record Resample(int samples, int channels, Axis rows, Axis columns, Buffer x, Buffer y)
+    implements Kernel {
+  /** Output elements per chunk. */
+  private static final int GRAIN = 8192;
+
+  /**
+   * One axis' weights: output i is Σ weight[t]·input[source[t]], t from start[i] to start[i+1].
+   *
+   * @param in size of the input
+   */
+  public record Axis(int in, int[] start, int[] source, float[] weight) {
+
+    public int out() {
+      return start.length - 1;
+    }
+
+    /** Means of {@code k} neighbours each; {@code k} divides {@code in}. */
+    public static Axis average(int in, int k) {
+      if (k < 1 || in % k != 0) {
+        throw new IllegalArgumentException("resample: " + k + " does not divide " + in);
+      }
+      int[] source = new int[in];
+      Arrays.setAll(source, i -> i);
+      int[] start = new int[in / k + 1];
+      Arrays.setAll(start, i -> i * k);
+      float[] weight = new float[in];
+      Arrays.fill(weight, 1f / k);
+      return new Axis(in, start, source, weight);
+    }
+
+    /** The input at ⌊i·in/out⌋. */
+    public static Axis nearest(int in, int out) {
+      int[] start = new int[out + 1];
+      Arrays.setAll(start, i -> i);
+      int[] source = new int[out];
+      Arrays.setAll(source, i -> (int) ((long) i * in / out));
+      float[] weight = new float[out];
+      Arrays.fill(weight, 1f);
+      return new Axis(in, start, source, weight);
+    }
+
+    /** Linear interpolation at (i + ½)·in/out − ½, clamped to the first and last input. */
+    public static Axis bilinear(int in, int out) {
+      int[] start = new int[out + 1];
+      int[] source = new int[2 * out];
+      float[] weight = new float[2 * out];
+      for (int i = 0; i < out; i++) {
+        double at = Math.max(0, Math.min(in - 1, (i + 0.5) * in / out - 0.5));
+        int low = (int) at;
+        start[i] = 2 * i;
+        source[2 * i] = low;
+        source[2 * i + 1] = Math.min(low + 1, in - 1);
+        weight[2 * i + 1] = (float) (at - low);
+        weight[2 * i] = 1f - weight[2 * i + 1];
+      }
+      start[out] = 2 * out;
+      return new Axis(in, start, source, weight);
+    }
+
+    /** The map that takes output gradients to input gradients. */
+    public Axis transposed() {
+      int[] begin = new int[in + 1];
+      for (int s : source) {
+        begin[s + 1]++;
+      }
+      for (int i = 0; i < in; i++) {
+        begin[i + 1] += begin[i];
+      }
+      int[] next = begin.clone();
+      int[] from = new int[source.length];
+      float[] weights = new float[source.length];
+      for (int i = 0; i < out(); i++) {
+        for (int t = start[i]; t < start[i + 1]; t++) {
+          int at = next[source[t]]++;
+          from[at] = i;
+          weights[at] = weight[t];
+        }
+      }
+      return new Axis(out(), begin, from, weights);
+    }
+  }
+
+  public Resample {
+    long in = (long) samples * channels * rows.in * columns.in;
+    long out = (long) samples * channels * rows.out() * columns.out();
+    if (x.length() != in || y.length() != out) {
+      throw new IllegalArgumentException(
+          "resample: x has " + x.length() + " elements, not " + in + ", or y not " + out);
+    }
+  }
+
+  @Override
+  public String name() {
+    return "resample";
+  }
+
+  @Override
+  public List<Buffer> buffers() {
+    return List.of(x, y);
+  }
+
+  @Override
+  public void onCpu(Ranges ranges) {
+    int perLine = Math.max(1, columns.out() * channels);
+    ranges.split(
+        samples * rows.out(),
+        Math.max(1, GRAIN / perLine),
+        (from, to) -> {
+          for (int line = from; line < to; line++) {
+            line(ranges.simd(), line);
+          }
+        });
+  }
+
+  /** One row of pixels of y. */
+  private void line(boolean simd, int line) {
+    int sample = line / rows.out();
+    int i = line % rows.out();
+    int from = x.offset() + sample * rows.in * columns.in * channels;
+    int to = y.offset() + line * columns.out() * channels;
+    for (int j = 0; j < columns.out(); j++) {
+      int done = simd ? Simd.pixel(this, from, i, j, to + j * channels) : 0;
+      pixel(done, from, i, j, to + j * channels);
+    }
+  }
+
+  private void pixel(int done, int from, int i, int j, int to) {
+    float[] xs = x.floats();
+    float[] ys = y.floats();
+    for (int c = done; c < channels; c++) {
+      float sum = 0f;
+      for (int a = rows.start[i]; a < rows.start[i + 1]; a++) {
+        int row = from + rows.source[a] * columns.in * channels + c;
+        for (int b = columns.start[j]; b < columns.start[j + 1]; b++) {
+          float weight = rows.weight[a] * columns.weight[b];
+          sum = Math.fma(xs[row + columns.source[b] * channels], weight, sum);
+        }
+      }
+      ys[to + c] = sum;
+    }
+  }
+
+  /** The same on vectors of channels. */
+  private static final class Simd {
+    private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
+
+    /** Returns the first channel that is not done. */
+    static int pixel(Resample k, int from, int i, int j, int to) {
+      float[] xs = k.x.floats();
+      float[] ys = k.y.floats();
+      Axis rows = k.rows;
+      Axis columns = k.columns;
+      int channels = k.channels;
+      int c = 0;
+      for (; c <= channels - S.length(); c += S.length()) {
+        FloatVector sum = FloatVector.zero(S);
+        for (int a = rows.start[i]; a < rows.start[i + 1]; a++) {
+          int row = from + rows.source[a] * columns.in * channels + c;
+          for (int b = columns.start[j]; b < columns.start[j + 1]; b++) {
+            FloatVector v = FloatVector.fromArray(S, xs, row + columns.source[b] * channels);
+            sum = v.fma(FloatVector.broadcast(S, rows.weight[a] * columns.weight[b]), sum);
+          }
+        }
+        sum.intoArray(ys, to + c);
+      }
+      return c;
+    }
+  }
+}
