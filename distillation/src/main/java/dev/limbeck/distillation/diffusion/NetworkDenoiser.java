@@ -1,0 +1,69 @@
+package dev.limbeck.distillation.diffusion;
+
+import dev.limbeck.autograd.RowOps;
+import dev.limbeck.autograd.Var;
+import dev.limbeck.kernels.Scope;
+import dev.limbeck.nn.Network;
+import dev.limbeck.tensor.Dropout;
+import dev.limbeck.tensor.Shape;
+import dev.limbeck.tensor.Tensor;
+import java.util.function.DoubleUnaryOperator;
+
+/**
+ * A network seen as a denoiser through its preconditioning.
+ *
+ * <p>{@link #denoise(Tensor, Tensor, Tensor)} is the frozen use, {@link #denoise(Var, Tensor,
+ * Tensor)} the recorded one.
+ */
+public record NetworkDenoiser(Network network, Preconditioning preconditioning)
+    implements Denoiser {
+  @Override
+  public Tensor denoise(Tensor x, Tensor sigma, Tensor labels) {
+    return denoise(Var.constant(x), sigma, labels).value();
+  }
+
+  /**
+   * D(x, σ), recorded if x is.
+   *
+   * @shape x and the result: [N,…]; sigma: [N]; labels: [N] or null
+   */
+  public Var denoise(Var x, Tensor sigma, Tensor labels) {
+    try (Scope scope = Scope.open()) {
+      Coefficients c = Coefficients.of(preconditioning, sigma);
+      Var raw = network.forward(RowOps.scale(c.in, x), c.noise, labels, Dropout.off());
+      return scope.keep(RowOps.combine(c.skip, x, c.out, raw));
+    }
+  }
+
+  /**
+   * The network's hidden features at (x, σ), recorded if x is: what a discriminator looks at.
+   *
+   * @shape x: [N,…]; sigma: [N]; labels: [N] or null; result: [N,…]
+   */
+  public Var features(Var x, Tensor sigma, Tensor labels) {
+    try (Scope scope = Scope.open()) {
+      Coefficients c = Coefficients.of(preconditioning, sigma);
+      return scope.keep(network.features(RowOps.scale(c.in, x), c.noise, labels, Dropout.off()));
+    }
+  }
+
+  /** The four scalings of every sample. */
+  public record Coefficients(Tensor skip, Tensor out, Tensor in, Tensor noise) {
+    public static Coefficients of(Preconditioning p, Tensor sigma) {
+      float[] s = sigma.toFloats();
+      return new Coefficients(
+          map(sigma, s, p::skip),
+          map(sigma, s, p::out),
+          map(sigma, s, p::in),
+          map(sigma, s, p::noise));
+    }
+
+    private static Tensor map(Tensor like, float[] sigma, DoubleUnaryOperator f) {
+      float[] values = new float[sigma.length];
+      for (int i = 0; i < values.length; i++) {
+        values[i] = (float) f.applyAsDouble(sigma[i]);
+      }
+      return Tensor.of(like.device(), Shape.of(values.length), values);
+    }
+  }
+}

@@ -1,0 +1,106 @@
+package dev.limbeck.distillation.diffusion;
+
+import java.util.Arrays;
+
+/**
+ * Descending noise levels for samplers and distillation; grids for samplers end in 0.
+ *
+ * @unit σ, the standard deviation of the noise, in units of the data
+ */
+public final class NoiseLevels {
+  /** The range that EDM trains and samples on. */
+  public static final double SIGMA_MIN = 0.002;
+
+  /** The range that EDM trains and samples on. */
+  public static final double SIGMA_MAX = 80;
+
+  /** Karras et al.'s warp of the grid towards small noise. */
+  public static final double RHO = 7;
+
+  /** log SNR at the two ends of the cosine schedule, as in progressive distillation. */
+  public static final double LOG_SNR_MAX = 20;
+
+  private NoiseLevels() {}
+
+  /**
+   * σ_i = (σ_max^{1/ρ} + i/(n−1) (σ_min^{1/ρ} − σ_max^{1/ρ}))^ρ for i &lt; n, without a final 0.
+   *
+   * @paper Karras et al. 2022, arXiv 2206.00364, equation 5
+   */
+  public static double[] karras(int n, double sigmaMin, double sigmaMax, double rho) {
+    checkCount(n);
+    double high = Math.pow(sigmaMax, 1 / rho);
+    double low = Math.pow(sigmaMin, 1 / rho);
+    double[] sigmas = new double[n];
+    for (int i = 0; i < n; i++) {
+      double at = n == 1 ? 0 : (double) i / (n - 1);
+      sigmas[i] = Math.pow(high + at * (low - high), rho);
+    }
+    return sigmas;
+  }
+
+  /** {@link #karras(int, double, double, double)} with EDM's constants. */
+  public static double[] karras(int n) {
+    return karras(n, SIGMA_MIN, SIGMA_MAX, RHO);
+  }
+
+  /** Levels whose logarithms are evenly spaced, without a final 0. */
+  public static double[] exponential(int n, double sigmaMin, double sigmaMax) {
+    checkCount(n);
+    double[] sigmas = new double[n];
+    for (int i = 0; i < n; i++) {
+      double at = n == 1 ? 0 : (double) i / (n - 1);
+      sigmas[i] = sigmaMax * Math.pow(sigmaMin / sigmaMax, at);
+    }
+    return sigmas;
+  }
+
+  /**
+   * The cosine schedule's levels at u = 1, 1 − 1/n, …, 1/n as σ = b/a, and a final 0: the last step
+   * lands on the clean estimate itself.
+   */
+  public static double[] cosine(int n) {
+    checkCount(n);
+    double[] sigmas = new double[n + 1];
+    for (int i = 0; i < n; i++) {
+      sigmas[i] = Math.exp(-0.5 * cosineLogSnr((double) (n - i) / n));
+    }
+    return sigmas;
+  }
+
+  /**
+   * log(a²/b²) of the cosine schedule at time u, −2 ln tan(A u + B): 20 at u = 0, −20 at u = 1.
+   *
+   * @paper Salimans and Ho 2022, arXiv 2202.00512, section 2 and appendix
+   */
+  public static double cosineLogSnr(double u) {
+    double b = Math.atan(Math.exp(-LOG_SNR_MAX / 2));
+    double a = Math.atan(Math.exp(LOG_SNR_MAX / 2)) - b;
+    return -2 * Math.log(Math.tan(a * u + b));
+  }
+
+  /** The levels with a final 0, at which the sample is the denoiser's last answer. */
+  public static double[] toZero(double[] sigmas) {
+    return Arrays.copyOf(sigmas, sigmas.length + 1);
+  }
+
+  /** Every second level of a grid of an even number of intervals: the student's grid. */
+  public static double[] halve(double[] sigmas) {
+    int intervals = sigmas.length - 1;
+    if (intervals < 2 || intervals % 2 != 0) {
+      throw new IllegalArgumentException(
+          "a grid of " + intervals + " intervals cannot be halved; an even number is needed");
+    }
+    double[] half = new double[intervals / 2 + 1];
+    for (int i = 0; i < half.length; i++) {
+      half[i] = sigmas[2 * i];
+    }
+    return half;
+  }
+
+  private static void checkCount(int n) {
+    if (n < 1) {
+      throw new IllegalArgumentException("a grid needs at least one noise level, not " + n);
+    }
+  }
+}

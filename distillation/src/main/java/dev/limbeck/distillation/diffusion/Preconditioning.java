@@ -1,0 +1,116 @@
+package dev.limbeck.distillation.diffusion;
+
+/**
+ * How a network's raw output F becomes a denoiser: D(x, σ) = c_skip x + c_out F(c_in x, c_noise).
+ *
+ * <p>All four are functions of σ. A network trained to predict ε, v or x₀ on the
+ * variance-preserving process z = (x₀ + σ n)/√(1+σ²) is such a denoiser too.
+ */
+public interface Preconditioning {
+  double skip(double sigma);
+
+  double out(double sigma);
+
+  double in(double sigma);
+
+  /** The network's noise input. */
+  double noise(double sigma);
+
+  /**
+   * The weight that makes the loss on F uniform over σ: 1/c_out².
+   *
+   * @paper Karras et al. 2022, arXiv 2206.00364, section 5
+   */
+  default double lossWeight(double sigma) {
+    double out = out(sigma);
+    return 1 / (out * out);
+  }
+
+  /**
+   * EDM's: unit-variance input and training target for data of standard deviation σ_d.
+   *
+   * @paper Karras et al. 2022, arXiv 2206.00364, table 1
+   */
+  record Edm(double sigmaData) implements Preconditioning {
+    /** The data's standard deviation that EDM assumes for images in [−1, 1]. */
+    public static final double SIGMA_DATA = 0.5;
+
+    public Edm() {
+      this(SIGMA_DATA);
+    }
+
+    @Override
+    public double skip(double sigma) {
+      return sigmaData * sigmaData / (sigma * sigma + sigmaData * sigmaData);
+    }
+
+    @Override
+    public double out(double sigma) {
+      return sigma * sigmaData / Math.sqrt(sigma * sigma + sigmaData * sigmaData);
+    }
+
+    @Override
+    public double in(double sigma) {
+      return 1 / Math.sqrt(sigma * sigma + sigmaData * sigmaData);
+    }
+
+    @Override
+    public double noise(double sigma) {
+      return Math.log(Math.max(sigma, 1e-20)) / 4;
+    }
+  }
+
+  /**
+   * Predictions on the variance-preserving process; the noise input is 1000 · atan(σ)/(π/2).
+   *
+   * @paper Salimans and Ho 2022, arXiv 2202.00512, section 4
+   */
+  enum Vp implements Preconditioning {
+    /** F predicts the noise: D = x − σ F. */
+    EPSILON {
+      @Override
+      public double skip(double sigma) {
+        return 1;
+      }
+
+      @Override
+      public double out(double sigma) {
+        return -sigma;
+      }
+    },
+    /** F predicts v = a ε − b x₀: D = a z − b F. */
+    VELOCITY {
+      @Override
+      public double skip(double sigma) {
+        return 1 / (1 + sigma * sigma);
+      }
+
+      @Override
+      public double out(double sigma) {
+        return -sigma / Math.sqrt(1 + sigma * sigma);
+      }
+    },
+    /** F predicts the clean data: D = F. */
+    CLEAN {
+      @Override
+      public double skip(double sigma) {
+        return 0;
+      }
+
+      @Override
+      public double out(double sigma) {
+        return 1;
+      }
+    };
+
+    @Override
+    public double in(double sigma) {
+      return 1 / Math.sqrt(1 + sigma * sigma);
+    }
+
+    @Override
+    public double noise(double sigma) {
+      return 1000 * Math.atan(sigma) / (Math.PI / 2);
+    }
+  }
+}
