@@ -1,0 +1,104 @@
+package dev.limbeck.distillation;
+
+import dev.limbeck.autograd.Parameter;
+import dev.limbeck.distillation.diffusion.NetworkDenoiser;
+import dev.limbeck.distillation.diffusion.Preconditioning;
+import dev.limbeck.distillation.diffusion.Samplers;
+import dev.limbeck.distillation.diffusion.Samplers.Sampler;
+import dev.limbeck.kernels.Device;
+import dev.limbeck.nn.Params;
+import dev.limbeck.nn.UNet;
+import dev.limbeck.nn.UNetConfig;
+import dev.limbeck.tensor.Json;
+import dev.limbeck.tensor.Rng;
+import dev.limbeck.tensor.Shape;
+import dev.limbeck.tensor.Tensor;
+import dev.limbeck.tensor.TensorFile;
+import dev.limbeck.tensor.TensorFileException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * A denoising network on disk: what it is made of, and how it is meant to be sampled.
+ *
+ * @param side height and width of its images
+ */
+public record Model(UNetConfig config, int side, Sampler sampler, UNet network) {
+  private static final String CONFIG = "limbeck.unet";
+  private static final String SIDE = "limbeck.side";
+  private static final String SAMPLER = "limbeck.sampler";
+
+  /** A model with freshly drawn weights. */
+  public static Model create(
+      UNetConfig config, int side, Sampler sampler, Device device, long seed) {
+    return new Model(config, side, sampler, new UNet(config, device, Rng.of(seed)));
+  }
+
+  /** D(x, σ) with EDM's preconditioning. */
+  public NetworkDenoiser denoiser() {
+    return new NetworkDenoiser(network, new Preconditioning.Edm());
+  }
+
+  /** This model as what students learn from. */
+  public Teacher teacher() {
+    Device device = network.params().device();
+    Shape sample = Shape.of(side, side, config.inChannels());
+    return Teacher.of(
+        denoiser(), () -> new UNet(config, device, Rng.of(0)), sample, config.classes());
+  }
+
+  /** Images drawn with the model's own sampler. */
+  public Generation generation() {
+    return new Generation(denoiser(), sampler, side, side, config.inChannels(), config.classes());
+  }
+
+  /** Writes parameters that fit this model's configuration; an earlier file survives a failure. */
+  public static void save(
+      Path file, UNetConfig config, int side, Sampler sampler, Params params, String made) {
+    Map<String, Tensor> tensors = new LinkedHashMap<>();
+    for (Parameter p : params.list()) {
+      tensors.put(p.name(), p.value());
+    }
+    Map<String, String> metadata = new LinkedHashMap<>();
+    metadata.put(CONFIG, Json.write(config.toJson()));
+    metadata.put(SIDE, Integer.toString(side));
+    metadata.put(SAMPLER, sampler.text());
+    metadata.put("limbeck.made", made);
+    try {
+      TensorFile.write(file, tensors, metadata);
+    } catch (TensorFileException e) {
+      throw new TrainingException(e.getMessage(), e);
+    }
+  }
+
+  /**
+   * Reads a model.
+   *
+   * @throws TrainingException if the file is missing, damaged or holds something else
+   */
+  public static Model load(Path file, Device device) {
+    try (TensorFile saved = TensorFile.open(file)) {
+      Map<String, String> metadata = saved.metadata();
+      if (!metadata.containsKey(CONFIG)) {
+        throw new TrainingException(
+            file + " is not a model: its metadata has no " + CONFIG + ", as limbeck writes it");
+      }
+      UNetConfig config = UNetConfig.fromJson(Json.parseObject(metadata.get(CONFIG)));
+      int side = Integer.parseInt(metadata.get(SIDE));
+      Sampler sampler = Samplers.parse(metadata.get(SAMPLER));
+      Model model = create(config, side, sampler, device, 0);
+      for (Parameter p : model.network.params().list()) {
+        if (!saved.contains(p.name()) || !saved.shape(p.name()).equals(p.value().shape())) {
+          throw new TrainingException(
+              file + " lacks the parameter " + p.name() + " of shape " + p.value().shape());
+        }
+        p.value().buffer().upload(saved.floats(p.name()), 0);
+      }
+      model.network.params().touch();
+      return model;
+    } catch (TensorFileException | IllegalArgumentException e) {
+      throw new TrainingException(file + " cannot be read: " + e.getMessage(), e);
+    }
+  }
+}

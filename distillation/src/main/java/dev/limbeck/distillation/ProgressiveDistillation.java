@@ -1,0 +1,292 @@
+package dev.limbeck.distillation;
+
+import dev.limbeck.autograd.RowOps;
+import dev.limbeck.autograd.Tape;
+import dev.limbeck.autograd.Var;
+import dev.limbeck.distillation.diffusion.Denoiser;
+import dev.limbeck.distillation.diffusion.NetworkDenoiser;
+import dev.limbeck.distillation.diffusion.NoiseLevels;
+import dev.limbeck.distillation.diffusion.Samplers;
+import dev.limbeck.distillation.diffusion.Samplers.Sampler;
+import dev.limbeck.kernels.Scope;
+import dev.limbeck.nn.Params;
+import dev.limbeck.nn.optim.AdamW;
+import dev.limbeck.nn.optim.Optimizer;
+import dev.limbeck.tensor.Tensor;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Halves the number of sampling steps again and again: each student learns to do in one Euler
+ * (DDIM) step what its teacher does in two.
+ *
+ * <p>For consecutive levels σ &gt; σ' &gt; σ'' of the teacher's grid, x' and x'' are the teacher's
+ * two steps from x_σ, and the target is the clean image from which one step lands on x'':
+ *
+ * <pre>x̃ = (x'' − (σ''/σ) x_σ) / (1 − σ''/σ)</pre>
+ *
+ * <p>In the variance-exploding form the discrete cosine schedule of the paper and the grid of
+ * Karras et al. differ in their levels only. The gradient reaches the student alone.
+ *
+ * @paper Salimans and Ho 2022, arXiv 2202.00512, algorithm 2
+ */
+public final class ProgressiveDistillation implements Distiller {
+  /** Which levels the first teacher is sampled on. */
+  public enum Grid {
+    /** The paper's: u evenly spaced on the cosine schedule. */
+    COSINE,
+    /** Karras et al.'s levels down to σ_min, without a step to 0. */
+    KARRAS,
+    /** Karras et al.'s levels with the last one replaced by 0. */
+    KARRAS_TO_ZERO;
+
+    /** The levels of a sampler with this many steps. */
+    public double[] levels(int steps) {
+      if (this == COSINE) {
+        return NoiseLevels.cosine(steps);
+      }
+      double[] levels = NoiseLevels.karras(steps + 1);
+      if (this == KARRAS_TO_ZERO) {
+        levels[steps] = 0;
+      }
+      return levels;
+    }
+  }
+
+  /** The weight of a sample's squared error in the clean image, with SNR = 1/σ². */
+  public enum Weighting {
+    /** 1: the error of the clean image. */
+    CONSTANT,
+    /** SNR: the error of the noise. */
+    SNR,
+    /** max(1, SNR), the paper's truncated SNR. */
+    TRUNCATED_SNR,
+    /** 1 + SNR: the error of v. */
+    SNR_PLUS_ONE;
+
+    double of(double sigma) {
+      double snr = 1 / (sigma * sigma);
+      return switch (this) {
+        case CONSTANT -> 1;
+        case SNR -> snr;
+        case TRUNCATED_SNR -> Math.max(1, snr);
+        case SNR_PLUS_ONE -> 1 + snr;
+      };
+    }
+  }
+
+  /**
+   * The method's settings.
+   *
+   * @param startSteps steps of the first teacher, a power of two times {@code endSteps}
+   * @param endSteps steps of the last student
+   * @param stepsPerStage training steps of each halving (paper: 50,000)
+   * @param learningRate at the start of each halving, falling linearly to 0 (paper: 5e-5)
+   * @param clipNorm largest global norm of the gradient (paper: 1)
+   */
+  public record Config(
+      int startSteps,
+      int endSteps,
+      long stepsPerStage,
+      double learningRate,
+      double clipNorm,
+      Grid grid,
+      Weighting weighting) {
+    /** The paper's settings for CIFAR-10. */
+    public static Config paper() {
+      return new Config(8192, 1, 50_000, 5e-5, 1, Grid.COSINE, Weighting.TRUNCATED_SNR);
+    }
+
+    public Config {
+      if (endSteps < 1
+          || startSteps % endSteps != 0
+          || Integer.bitCount(startSteps / endSteps) != 1
+          || startSteps == endSteps) {
+        throw new IllegalArgumentException(
+            "progressive distillation halves: "
+                + startSteps
+                + " steps cannot become "
+                + endSteps
+                + "; their ratio must be 2, 4, 8, …");
+      }
+    }
+
+    /** Number of halvings. */
+    public int stages() {
+      return Integer.numberOfTrailingZeros(startSteps / endSteps);
+    }
+  }
+
+  private final Config config;
+  private final Teacher teacher;
+  private final NetworkDenoiser student;
+  private final NetworkDenoiser previous;
+  private AdamW optimizer;
+  private final double[] startLevels;
+
+  public ProgressiveDistillation(Config config, Teacher teacher) {
+    this.config = config;
+    this.teacher = teacher;
+    this.student = teacher.student();
+    this.previous = teacher.student();
+    this.optimizer = freshOptimizer();
+    this.startLevels = config.grid.levels(config.startSteps);
+  }
+
+  private AdamW freshOptimizer() {
+    return new AdamW(student.network().params(), AdamW.Config.of((float) config.learningRate));
+  }
+
+  @Override
+  public String name() {
+    return "pd";
+  }
+
+  @Override
+  public long steps() {
+    return config.stages() * config.stepsPerStage;
+  }
+
+  private int stage(long step) {
+    return (int) Math.min(config.stages() - 1L, step / config.stepsPerStage);
+  }
+
+  /** The levels of the student that is being trained at this step. */
+  double[] studentLevels(long step) {
+    double[] levels = teacherLevels(step);
+    return NoiseLevels.halve(levels);
+  }
+
+  private double[] teacherLevels(long step) {
+    double[] levels = startLevels;
+    for (int i = 0; i < stage(step); i++) {
+      levels = NoiseLevels.halve(levels);
+    }
+    return levels;
+  }
+
+  /** The denoiser that the current student learns from. */
+  private Denoiser currentTeacher(long step) {
+    return stage(step) == 0 ? teacher.denoiser() : previous;
+  }
+
+  @Override
+  public void begin(StepInput input) {
+    if (input.step() > 0 && input.step() % config.stepsPerStage == 0 && input.step() < steps()) {
+      previous.network().params().copyFrom(student.network().params());
+      optimizer.close();
+      optimizer = freshOptimizer();
+    }
+  }
+
+  /**
+   * The clean image x̃ from which one Euler step of the student does what two of the teacher's do.
+   *
+   * @param levels the teacher's grid
+   * @param interval for each sample, which of the student's steps: 0 is the noisiest
+   */
+  static Tensor target(
+      Denoiser teacher, Tensor x, double[] levels, int[] interval, StepInput in, Tensor labels) {
+    int n = interval.length;
+    double[][] s = new double[3][n];
+    for (int i = 0; i < n; i++) {
+      for (int k = 0; k < 3; k++) {
+        s[k][i] = levels[2 * interval[i] + k];
+      }
+    }
+    try (Scope scope = Scope.open()) {
+      Tensor middle = euler(teacher, x, s[0], s[1], in, labels);
+      Tensor end = euler(teacher, middle, s[1], s[2], in, labels);
+      double[] a = new double[n];
+      double[] b = new double[n];
+      for (int i = 0; i < n; i++) {
+        double r = s[2][i] / s[0][i];
+        a[i] = 1 / (1 - r);
+        b[i] = -r / (1 - r);
+      }
+      return scope.keep(RowOps.combine(in.perSample(a), end, in.perSample(b), x));
+    }
+  }
+
+  private static Tensor euler(
+      Denoiser d, Tensor x, double[] from, double[] to, StepInput in, Tensor labels) {
+    double[] keep = new double[from.length];
+    double[] move = new double[from.length];
+    for (int i = 0; i < from.length; i++) {
+      keep[i] = to[i] / from[i];
+      move[i] = 1 - keep[i];
+    }
+    Tensor clean = d.denoise(x, in.perSample(from), labels);
+    return RowOps.combine(in.perSample(keep), x, in.perSample(move), clean);
+  }
+
+  @Override
+  public List<Objective> objectives() {
+    return List.of(new Halving());
+  }
+
+  /** The regression of the student on x̃. */
+  private final class Halving implements Objective {
+    @Override
+    public String name() {
+      return "pd";
+    }
+
+    @Override
+    public List<Optimizer> optimizers() {
+      return List.of(optimizer);
+    }
+
+    @Override
+    public double clipNorm() {
+      return config.clipNorm;
+    }
+
+    @Override
+    public double learningRateScale(long step) {
+      return 1 - (double) (step % config.stepsPerStage) / config.stepsPerStage;
+    }
+
+    @Override
+    public Var loss(Tape tape, StepInput input) {
+      double[] levels = teacherLevels(input.step());
+      int intervals = (levels.length - 1) / 2;
+      int[] interval = input.integers("interval", intervals);
+      double[] sigma = new double[interval.length];
+      double[] weight = new double[interval.length];
+      double[] ones = new double[interval.length];
+      for (int i = 0; i < sigma.length; i++) {
+        sigma[i] = levels[2 * interval[i]];
+        weight[i] = config.weighting.of(sigma[i]);
+        ones[i] = 1;
+      }
+      Tensor level = input.perSample(sigma);
+      Tensor noisy =
+          RowOps.combine(input.perSample(ones), input.images(), level, input.noise("noise"));
+      Tensor target =
+          target(currentTeacher(input.step()), noisy, levels, interval, input, input.labels());
+      Var answer = student.denoise(tape.input(noisy), level, input.labels());
+      return RowOps.meanSquaredError(answer, target, input.perSample(weight));
+    }
+  }
+
+  @Override
+  public Map<String, Params> networks() {
+    return Map.of("student", student.network().params(), "previous", previous.network().params());
+  }
+
+  @Override
+  public Denoiser student() {
+    return student;
+  }
+
+  @Override
+  public Params studentParameters() {
+    return student.network().params();
+  }
+
+  @Override
+  public Sampler sampler() {
+    return Samplers.eulerOn(studentLevels(steps() - 1));
+  }
+}

@@ -1,0 +1,119 @@
+package dev.limbeck.distillation;
+
+import dev.limbeck.distillation.data.DataException;
+import dev.limbeck.distillation.data.Dataset;
+import dev.limbeck.distillation.data.ImageGrid;
+import dev.limbeck.kernels.Device;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** Trains into a folder: checkpoints, the model, a picture of its samples. */
+public final class TrainJob {
+  private static final long CHECKPOINT_EVERY = 200;
+
+  /** Rows and columns of the picture. */
+  private static final int ROWS = 5;
+
+  private static final int COLUMNS = 20;
+
+  /**
+   * What to do.
+   *
+   * @param data images, already of the preset's size
+   */
+  public record Options(Device device, long seed, Dataset data, Path out, Preset preset) {}
+
+  /** Told what is going on. */
+  public interface Watcher extends Trainer.Listener {
+    /** A part of the job begins. */
+    void begins(String part, long steps, int imagesPerStep);
+
+    /** The part that began is so far. */
+    void progress(long step);
+
+    /** The part is over; one line of what came out. */
+    void ends(String result);
+  }
+
+  private final Options options;
+  private final Watcher watcher;
+
+  public TrainJob(Options options, Watcher watcher) {
+    this.options = options;
+    this.watcher = watcher;
+  }
+
+  /** Makes the folder for results, or says why that is impossible. */
+  static void prepare(Path out) {
+    try {
+      Files.createDirectories(out);
+    } catch (IOException e) {
+      throw new DataException("the folder " + out + " cannot be made", e);
+    }
+    if (!Files.isWritable(out)) {
+      throw new DataException("the folder " + out + " cannot be written to");
+    }
+  }
+
+  /** Trains a teacher and writes it, with a picture of its samples beside it. */
+  public Model run() {
+    prepare(options.out);
+    Model teacher = trainTeacher();
+    save("teacher", teacher, "EDM, seed " + options.seed + ", data " + options.data.hash());
+    ImageGrid grid =
+        ImageGrid.of(teacher.side(), teacher.side(), teacher.config().inChannels()).scale(3);
+    int[] labels = new int[COLUMNS];
+    for (int i = 0; i < COLUMNS; i++) {
+      labels[i] = teacher.config().classes() == 0 ? 0 : i % teacher.config().classes();
+    }
+    for (int row = 0; row < ROWS; row++) {
+      Dataset drawn =
+          teacher.generation().draw(options.device, options.seed + row, labels, done -> {});
+      grid.row("", drawn.images(Dataset.range(0, COLUMNS)));
+    }
+    grid.write(options.out.resolve("samples.png"));
+    return teacher;
+  }
+
+  /** Trains a teacher as the preset says. */
+  Model trainTeacher() {
+    Preset p = options.preset;
+    Model model =
+        Model.create(
+            p.network().withClasses(options.data.classes()),
+            p.side(),
+            EdmTraining.SAMPLER,
+            options.device,
+            options.seed);
+    EdmTraining training =
+        new EdmTraining(
+            p.teacher(),
+            model.teacher().blueprint(),
+            model.denoiser().preconditioning(),
+            options.data.classes(),
+            p.batch());
+    train("teacher", training);
+    model.network().params().copyFrom(training.studentParameters());
+    return model;
+  }
+
+  /** Runs a method, from its last checkpoint if there is one. */
+  void train(String part, Distiller distiller) {
+    int batch = options.preset.batch();
+    watcher.begins(part, distiller.steps(), batch);
+    Path checkpoint = options.out.resolve("checkpoint-" + part + ".safetensors");
+    Batches batches = new Batches(options.data, options.device, batch, options.seed);
+    String run = "preset " + options.preset.name() + " seed " + options.seed;
+    String fingerprint = run + " data " + options.data.hash();
+    Trainer.Options kept = new Trainer.Options(checkpoint, CHECKPOINT_EVERY, watcher);
+    new Trainer(distiller, batches, fingerprint, kept).run();
+    watcher.ends(distiller.steps() + " steps");
+  }
+
+  /** Writes a model; an earlier file survives a failure. */
+  void save(String name, Model model, String made) {
+    Path file = options.out.resolve(name + ".safetensors");
+    Model.save(file, model.config(), model.side(), model.sampler(), model.network().params(), made);
+  }
+}

@@ -1,0 +1,96 @@
+package dev.limbeck.distillation;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import dev.limbeck.distillation.ProgressiveDistillation.Config;
+import dev.limbeck.distillation.ProgressiveDistillation.Grid;
+import dev.limbeck.distillation.ProgressiveDistillation.Weighting;
+import dev.limbeck.distillation.diffusion.Denoiser;
+import dev.limbeck.distillation.diffusion.ExactDenoisers;
+import dev.limbeck.distillation.diffusion.NoiseLevels;
+import dev.limbeck.distillation.diffusion.Samplers;
+import dev.limbeck.kernels.Device;
+import dev.limbeck.kernels.Scope;
+import dev.limbeck.tensor.Rng;
+import dev.limbeck.tensor.Shape;
+import dev.limbeck.tensor.Tensor;
+import java.util.Arrays;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class ProgressiveDistillationTest {
+  private static final Denoiser MIXTURE =
+      ExactDenoisers.mixture(
+          new ExactDenoisers.Component(1, new double[] {-1, 0}, new double[] {.04, .1}, 0),
+          new ExactDenoisers.Component(2, new double[] {1, .5}, new double[] {.09, .02}, 1));
+
+  /** The student that learnt its target perfectly, on the nodes of its grid. */
+  private static Denoiser perfectStudent(Denoiser teacher, double[] levels) {
+    double[] half = NoiseLevels.halve(levels);
+    return (x, sigma, labels) -> {
+      float level = sigma.toFloats()[0];
+      int interval = 0;
+      while (Math.abs(half[interval] - level) > 1e-5 * level) {
+        interval++;
+      }
+      int[] intervals = new int[x.dim(0)];
+      Arrays.fill(intervals, interval);
+      StepInput in = new StepInput(0, Rng.of(0), x, null);
+      return ProgressiveDistillation.target(teacher, x, levels, intervals, in, labels);
+    };
+  }
+
+  /** Halving from 64 steps to one leaves every sample where the first teacher put it. */
+  @ParameterizedTest
+  @EnumSource(Grid.class)
+  void perfectStudentsLandOnTheTeachersSamples(Grid grid) {
+    double[] levels = grid.levels(64);
+    try (Scope scope = Scope.open()) {
+      Tensor x = Rng.of(3).normal(Device.cpu(), Shape.of(20, 2)).mul((float) levels[0]);
+      float[] expected = Samplers.euler(MIXTURE, x, levels, null).toFloats();
+      Denoiser student = MIXTURE;
+      while (levels.length > 2) {
+        student = perfectStudent(student, levels);
+        levels = NoiseLevels.halve(levels);
+        float[] landed = Samplers.euler(student, x, levels, null).toFloats();
+        // Each halving divides by 1 − σ''/σ, which magnifies rounding by up to the step count.
+        assertArrayEquals(expected, landed, 5e-4f, grid + " at " + (levels.length - 1));
+      }
+    }
+  }
+
+  /** The table of DDIM on N(0, 0.25): 64 steps give .976187 of the deviation, and so does one. */
+  @Test
+  void oneStepStudentKeepsTheTeachersDeviation() {
+    Denoiser student = ExactDenoisers.gaussian(new double[] {0}, new double[] {.25});
+    double[] levels = Grid.COSINE.levels(64);
+    double start = levels[0];
+    try (Scope scope = Scope.open()) {
+      while (levels.length > 2) {
+        student = perfectStudent(student, levels);
+        levels = NoiseLevels.halve(levels);
+      }
+      Tensor x = Tensor.of(Device.cpu(), Shape.of(1, 1), (float) start);
+      float out = Samplers.euler(student, x, levels, null).item();
+      assertEquals(.976187, out / .5, 1e-5);
+    }
+  }
+
+  @Test
+  void weightings() {
+    assertEquals(1, Weighting.TRUNCATED_SNR.of(2));
+    assertEquals(4, Weighting.TRUNCATED_SNR.of(.5));
+    assertEquals(5, Weighting.SNR_PLUS_ONE.of(.5));
+  }
+
+  @Test
+  void stepsMustHalve() {
+    assertThrows(
+        IllegalArgumentException.class,
+        () -> new Config(12, 5, 1, 1, 1, Grid.KARRAS, Weighting.CONSTANT));
+    assertEquals(3, new Config(32, 4, 1, 1, 1, Grid.KARRAS_TO_ZERO, Weighting.CONSTANT).stages());
+  }
+}
