@@ -42,4 +42,9 @@ public final class Conv2d {
   public Var forward(Var x) {
     return x.conv2d(weight.var(), bias.var(), spec);
   }
+
+  /** The convolution plus a residual of its shape. */
+  public Var forward(Var x, Var residual) {
+    return x.conv2d(weight.var(), bias.var(), spec, residual);
+  }
 }

@@ -41,7 +41,7 @@ public record GoldenComparison(
    * A gradient below this fraction of the largest one is rounding noise around an exact zero (a
    * key's bias shifts all logits of a softmax alike), and is compared with the largest one.
    */
-  private static final double NOISE = 1e-6;
+  private static final double NOISE = 5e-6;
 
   private static final List<String> LABELS = List.of("io.class_labels", "io.labels");
 
@@ -120,10 +120,10 @@ public record GoldenComparison(
     double worstError = -1;
     for (int i = 0; i < names.size(); i++) {
       double scale = largest(references.get(i));
-      if (scale < NOISE * largest) {
+      if (scale <= NOISE * largest) {
         scale = largest;
       }
-      double error = difference(ours.get(i), references.get(i)) / scale;
+      double error = difference(ours.get(i), references.get(i)) / (scale == 0 ? 1 : scale);
       if (error > worstError || Double.isNaN(error)) {
         worst = names.get(i);
         worstError = error;

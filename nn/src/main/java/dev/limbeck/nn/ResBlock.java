@@ -92,15 +92,15 @@ public final class ResBlock {
       if (shortcut != null) {
         bypass = shortcut.forward(bypass);
       }
-      return scope.keep(scaled(conv2.forward(normal).add(bypass), residualScale));
+      return scope.keep(scaled(conv2.forward(normal, bypass), residualScale));
     }
   }
 
   private Var resized(Var x) {
     return switch (resize) {
       case KEEP -> x;
-      case HALVE -> Resample.halved(x);
-      case DOUBLE -> Resample.doubled(x);
+      case HALVE -> x.avgPool(2);
+      case DOUBLE -> x.resizeNearest(2 * x.dim(1), 2 * x.dim(2));
     };
   }
 

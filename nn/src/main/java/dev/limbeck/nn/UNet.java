@@ -66,7 +66,7 @@ public final class UNet implements Network, AutoCloseable {
         return resizing.forward(x, e, dropout);
       }
       try (Scope scope = Scope.open()) {
-        Var h = up ? Resample.doubled(x) : x;
+        Var h = up ? x.resizeNearest(2 * x.dim(1), 2 * x.dim(2)) : x;
         return scope.keep(convolution.forward(h));
       }
     }
