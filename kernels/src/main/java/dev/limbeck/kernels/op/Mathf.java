@@ -51,13 +51,8 @@ public final class Mathf {
 
   private static final float TWO_23 = 8388608f;
 
-  // tanh(x) = x + x³·p(x²) for |x| ≤ 0.625, relative error 4.4e-9.
-  private static final float TANH_SMALL = 0.625f;
-  private static final float T0 = -3.333328068e-01f;
-  private static final float T1 = 1.333144158e-01f;
-  private static final float T2 = -5.373971164e-02f;
-  private static final float T3 = 2.063907869e-02f;
-  private static final float T4 = -5.704978481e-03f;
+  /** Half of the argument beyond which tanh rounds to ±1. */
+  private static final float TANH_MAX = 10f;
 
   // erf(x) = x·p(x²) for |x| ≤ 1, relative error 1.2e-9.
   private static final float R0 = 1.128379107e+00f;
@@ -130,14 +125,22 @@ public final class Mathf {
     return 1f / (1f + exp(-x));
   }
 
-  /** The hyperbolic tangent, relative error below 2e-7. */
+  /**
+   * The hyperbolic tangent as E/(E + 2) with E = e^2x - 1, relative error below 3e-7.
+   *
+   * <p>E is found without cancellation: 2^k·(e^r - 1) + (2^k - 1).
+   */
   public static float tanh(float x) {
-    float a = Math.abs(x);
-    float z = x * x;
-    float p = Math.fma(Math.fma(Math.fma(Math.fma(T4, z, T3), z, T2), z, T1), z, T0);
-    float small = Math.fma(x * z, p, x);
-    float large = 1f - 2f / (exp(a + a) + 1f);
-    return a <= TANH_SMALL ? small : Math.copySign(large, x);
+    float c = Math.min(Math.max(x, -TANH_MAX), TANH_MAX);
+    c = c + c;
+    float t = Math.fma(c, LOG2_E, ROUND);
+    float n = t - ROUND;
+    float r = Math.fma(n, -LN2_LOW, Math.fma(n, -LN2_HIGH, c));
+    float q = Math.fma(Math.fma(Math.fma(Math.fma(E4, r, E3), r, E2), r, E1), r, E0);
+    float e = Math.fma(r * r, q, r);
+    float s = Float.intBitsToFloat((Float.floatToRawIntBits(t) - ROUND_BITS + 127) << 23);
+    e = Math.fma(s, e, s - 1f);
+    return e / (e + 2f);
   }
 
   /** The error function, relative error below 2e-7. */
@@ -210,14 +213,25 @@ public final class Mathf {
     }
 
     static FloatVector tanh(FloatVector x) {
-      FloatVector a = x.abs();
-      FloatVector z = x.mul(x);
-      FloatVector p = z.broadcast(T4).fma(z, z.broadcast(T3)).fma(z, z.broadcast(T2));
-      p = p.fma(z, z.broadcast(T1)).fma(z, z.broadcast(T0));
-      FloatVector small = x.mul(z).fma(p, x);
-      FloatVector large = x.broadcast(1f).sub(x.broadcast(2f).div(exp(a.add(a)).add(1f)));
-      large = large.blend(large.neg(), x.lt(0f));
-      return large.blend(small, a.compare(VectorOperators.LE, TANH_SMALL));
+      FloatVector c = x.max(-TANH_MAX).min(TANH_MAX);
+      c = c.add(c);
+      FloatVector t = c.fma(LOG2_E, ROUND);
+      FloatVector n = t.sub(ROUND);
+      FloatVector r = n.fma(x.broadcast(-LN2_HIGH), c);
+      r = n.fma(x.broadcast(-LN2_LOW), r);
+      FloatVector q = r.broadcast(E4).fma(r, r.broadcast(E3)).fma(r, r.broadcast(E2));
+      q = q.fma(r, r.broadcast(E1)).fma(r, r.broadcast(E0));
+      FloatVector e = r.mul(r).fma(q, r);
+      IntVector k = t.reinterpretAsInts().sub(ROUND_BITS - 127);
+      FloatVector s = k.lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats();
+      e = s.fma(e, s.sub(1f));
+      return e.div(e.add(2f));
+    }
+
+    static FloatVector softplus(FloatVector x) {
+      FloatVector u = exp(x.abs().neg());
+      FloatVector w = u.add(1f);
+      return x.max(0f).add(log(w).add(u.sub(w.sub(1f)).div(w)));
     }
 
     static FloatVector erf(FloatVector x) {

@@ -6,6 +6,7 @@ import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -94,7 +95,7 @@ public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int coun
   }
 
   private float run(boolean simd, float[] x, int xo, int n, float[] lanes) {
-    return op == Op.SUM ? sum(simd, x, xo, n, lanes) : max(x, xo, n);
+    return op == Op.SUM ? sum(simd, x, xo, n, lanes) : max(simd, x, xo, n);
   }
 
   /** The sum of n neighbouring elements; {@code lanes} has room for {@link #LANES}. */
@@ -126,9 +127,10 @@ public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int coun
   }
 
   /** The largest of n ≥ 1 neighbouring elements; NaN if one is. */
-  static float max(float[] x, int xo, int n) {
-    float m = Float.NEGATIVE_INFINITY;
-    for (int i = 0; i < n; i++) {
+  static float max(boolean simd, float[] x, int xo, int n) {
+    int done = simd ? Simd.whole(n) : 0;
+    float m = done > 0 ? Simd.max(x, xo, done) : Float.NEGATIVE_INFINITY;
+    for (int i = done; i < n; i++) {
       m = Math.max(m, x[xo + i]);
     }
     return m;
@@ -136,6 +138,7 @@ public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int coun
 
   /** Results lie side by side: whole rows are added, in blocks that threads share. */
   private void columns(Ranges ranges) {
+    boolean simd = ranges.simd();
     float[] xs = x.floats();
     float[] ys = y.floats();
     int perBlock = Math.max(16, BLOCK / Math.max(1, inner));
@@ -146,7 +149,7 @@ public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int coun
           Math.max(1, Axpy.GRAIN / Math.max(1, count * inner)),
           (from, to) -> {
             for (int o = from; o < to; o++) {
-              block(xs, x.offset() + o * count * inner, count, ys, y.offset() + o * inner);
+              block(simd, xs, x.offset() + o * count * inner, count, ys, y.offset() + o * inner);
             }
           });
       scale(ys);
@@ -158,10 +161,10 @@ public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int coun
         chunk -> {
           int first = chunk % blocks * perBlock;
           int from = x.offset() + (chunk / blocks * count + first) * inner;
-          block(xs, from, Math.min(perBlock, count - first), partial, chunk * inner);
+          block(simd, xs, from, Math.min(perBlock, count - first), partial, chunk * inner);
         });
     for (int o = 0; o < outer; o++) {
-      block(partial, o * blocks * inner, blocks, ys, y.offset() + o * inner);
+      block(simd, partial, o * blocks * inner, blocks, ys, y.offset() + o * inner);
     }
     scale(ys);
   }
@@ -175,13 +178,16 @@ public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int coun
   }
 
   /** y ← the sum or maximum of {@code rows} rows. */
-  private void block(float[] x, int xo, int rows, float[] y, int yo) {
-    Arrays.fill(y, yo, yo + inner, op == Op.SUM ? 0f : Float.NEGATIVE_INFINITY);
-    for (int row = 0; row < rows; row++) {
+  private void block(boolean simd, float[] x, int xo, int rows, float[] y, int yo) {
+    int done = simd && op == Op.SUM ? Simd.sumRows(x, xo, rows, inner, y, yo) : 0;
+    int n = inner - done;
+    Arrays.fill(y, yo + done, yo + inner, op == Op.SUM ? 0f : Float.NEGATIVE_INFINITY);
+    for (int row = 0; row < rows && n > 0; row++) {
+      int at = xo + row * inner + done;
       if (op == Op.SUM) {
-        addRow(x, xo + row * inner, y, yo, inner);
+        addRow(x, at, y, yo + done, n);
       } else {
-        maxRow(x, xo + row * inner, y, yo, inner);
+        maxRow(x, at, y, yo + done, n);
       }
     }
   }
@@ -213,6 +219,50 @@ public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int coun
         }
         sum.intoArray(lanes, lane);
       }
+    }
+
+    static int whole(int n) {
+      return S.loopBound(n);
+    }
+
+    /** The largest of n elements, a multiple of the vector length, at least one. */
+    static float max(float[] x, int xo, int n) {
+      FloatVector m = FloatVector.fromArray(S, x, xo);
+      for (int i = S.length(); i < n; i += S.length()) {
+        m = m.max(FloatVector.fromArray(S, x, xo + i));
+      }
+      return m.reduceLanes(VectorOperators.MAX);
+    }
+
+    /** Sums columns in registers, four vectors of them at a time; answers how many it did. */
+    static int sumRows(float[] x, int xo, int rows, int width, float[] y, int yo) {
+      int l = S.length();
+      int i = 0;
+      for (; i <= width - 4 * l; i += 4 * l) {
+        FloatVector a = FloatVector.zero(S);
+        FloatVector b = a;
+        FloatVector c = a;
+        FloatVector d = a;
+        for (int row = 0; row < rows; row++) {
+          int at = xo + row * width + i;
+          a = a.add(FloatVector.fromArray(S, x, at));
+          b = b.add(FloatVector.fromArray(S, x, at + l));
+          c = c.add(FloatVector.fromArray(S, x, at + 2 * l));
+          d = d.add(FloatVector.fromArray(S, x, at + 3 * l));
+        }
+        a.intoArray(y, yo + i);
+        b.intoArray(y, yo + i + l);
+        c.intoArray(y, yo + i + 2 * l);
+        d.intoArray(y, yo + i + 3 * l);
+      }
+      for (; i <= width - l; i += l) {
+        FloatVector a = FloatVector.zero(S);
+        for (int row = 0; row < rows; row++) {
+          a = a.add(FloatVector.fromArray(S, x, xo + row * width + i));
+        }
+        a.intoArray(y, yo + i);
+      }
+      return i;
     }
   }
 }

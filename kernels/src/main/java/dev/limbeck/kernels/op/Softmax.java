@@ -11,10 +11,13 @@ import jdk.incubator.vector.VectorSpecies;
  * Normalizes each row's exponentials: y ← e^(x - m) / Σ e^(x - m) with m the row's maximum, or the
  * logarithm of that.
  *
- * @shape x and y [rows, count]; y may be x unless {@code log}
+ * @shape x and y [rows, count]; y may be x
  * @cost about 25 flops per element
  */
 public record Softmax(boolean log, Buffer x, Buffer y, int rows, int count) implements Kernel {
+  /** Elements per chunk: x, y and scratch stay in the first-level cache. */
+  private static final int CHUNK = 2048;
+
   public Softmax {
     if (x.length() != rows * count || y.length() != rows * count) {
       throw new IllegalArgumentException("softmax: sizes do not fit");
@@ -33,35 +36,40 @@ public record Softmax(boolean log, Buffer x, Buffer y, int rows, int count) impl
 
   @Override
   public void onCpu(Ranges ranges) {
-    float[] xs = x.floats();
-    float[] ys = y.floats();
     ranges.split(
-        rows,
-        Math.max(1, Axpy.GRAIN / 8 / Math.max(1, count)),
-        (from, to) -> {
-          float[] lanes = ranges.scratch(0, Reduce.LANES);
-          for (int row = from; row < to; row++) {
-            int xo = x.offset() + row * count;
-            row(ranges.simd(), xs, xo, ys, y.offset() + row * count, lanes);
-          }
-        });
+        rows, Math.max(1, CHUNK / Math.max(1, count)), (from, to) -> rows(ranges, from, to));
   }
 
-  private void row(boolean simd, float[] x, int xo, float[] y, int yo, float[] lanes) {
-    float m = Reduce.max(x, xo, count);
-    int done = simd ? Simd.exp(x, xo, m, y, yo, count) : 0;
-    exp(x, xo + done, m, y, yo + done, count - done);
-    float sum = Reduce.sum(simd, y, yo, count, lanes);
-    if (log) {
-      subtract(x, xo, m + Mathf.log(sum), y, yo, count);
-    } else {
-      scale(y, yo, 1f / sum, count);
+  /** The exponentials of all rows at once, because single rows may be shorter than a vector. */
+  private void rows(Ranges ranges, int from, int to) {
+    float[] xs = x.floats();
+    float[] ys = y.floats();
+    int n = (to - from) * count;
+    int yo = y.offset() + from * count;
+    for (int row = from; row < to; row++) {
+      int xo = x.offset() + row * count;
+      float m = Reduce.max(ranges.simd(), xs, xo, count);
+      subtract(xs, xo, m, ys, y.offset() + row * count, count);
+    }
+    float[] lanes = ranges.scratch(0, Reduce.LANES);
+    float[] e = log ? ranges.scratch(1, n) : ys;
+    int eo = log ? 0 : yo;
+    int done = ranges.simd() ? Simd.exp(ys, yo, e, eo, n) : 0;
+    exp(ys, yo + done, e, eo + done, n - done);
+    for (int row = 0; row < to - from; row++) {
+      float sum = Reduce.sum(ranges.simd(), e, eo + row * count, count, lanes);
+      int at = yo + row * count;
+      if (log) {
+        subtract(ys, at, Mathf.log(sum), ys, at, count);
+      } else {
+        scale(ys, at, 1f / sum, count);
+      }
     }
   }
 
-  private static void exp(float[] x, int xo, float m, float[] y, int yo, int n) {
+  private static void exp(float[] x, int xo, float[] y, int yo, int n) {
     for (int i = 0; i < n; i++) {
-      y[yo + i] = Mathf.exp(x[xo + i] - m);
+      y[yo + i] = Mathf.exp(x[xo + i]);
     }
   }
 
@@ -81,10 +89,10 @@ public record Softmax(boolean log, Buffer x, Buffer y, int rows, int count) impl
   private static final class Simd {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
-    static int exp(float[] x, int xo, float m, float[] y, int yo, int n) {
+    static int exp(float[] x, int xo, float[] y, int yo, int n) {
       int whole = S.loopBound(n);
       for (int i = 0; i < whole; i += S.length()) {
-        Mathf.Simd.exp(FloatVector.fromArray(S, x, xo + i).sub(m)).intoArray(y, yo + i);
+        Mathf.Simd.exp(FloatVector.fromArray(S, x, xo + i)).intoArray(y, yo + i);
       }
       return whole;
     }

@@ -5,6 +5,7 @@ import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -69,7 +70,7 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
           int xo = x.offset() + from;
           int yo = y.offset() + from;
           int n = to - from;
-          int done = ranges.simd() ? Simd.run(op, xs, xo, ys, yo, n) : 0;
+          int done = ranges.simd() ? Simd.run(op, p, xs, xo, ys, yo, n) : 0;
           run(op, p, q, xs, xo + done, ys, yo + done, n - done);
         });
   }
@@ -183,7 +184,7 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
   private static final class Simd {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
-    static int run(Op op, float[] x, int xo, float[] y, int yo, int n) {
+    static int run(Op op, float p, float[] x, int xo, float[] y, int yo, int n) {
       int whole = S.loopBound(n);
       switch (op) {
         case EXP -> exp(x, xo, y, yo, whole);
@@ -192,6 +193,8 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
         case TANH -> tanh(x, xo, y, yo, whole);
         case SILU -> silu(x, xo, y, yo, whole);
         case GELU -> gelu(x, xo, y, yo, whole);
+        case LEAKY_RELU -> leakyRelu(x, xo, y, yo, whole, p);
+        case SOFTPLUS -> softplus(x, xo, y, yo, whole);
         default -> {
           return 0;
         }
@@ -234,6 +237,19 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
       for (int i = 0; i < n; i += S.length()) {
         FloatVector v = FloatVector.fromArray(S, x, xo + i);
         v.mul(Mathf.Simd.normalCdf(v)).intoArray(y, yo + i);
+      }
+    }
+
+    private static void leakyRelu(float[] x, int xo, float[] y, int yo, int n, float p) {
+      for (int i = 0; i < n; i += S.length()) {
+        FloatVector v = FloatVector.fromArray(S, x, xo + i);
+        v.mul(p).blend(v, v.compare(VectorOperators.GT, 0f)).intoArray(y, yo + i);
+      }
+    }
+
+    private static void softplus(float[] x, int xo, float[] y, int yo, int n) {
+      for (int i = 0; i < n; i += S.length()) {
+        Mathf.Simd.softplus(FloatVector.fromArray(S, x, xo + i)).intoArray(y, yo + i);
       }
     }
   }

@@ -5,6 +5,7 @@ import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -49,7 +50,7 @@ public record UnaryGrad(Unary.Op op, float p, float q, Buffer g, Buffer s, Buffe
           if (ranges.simd()) {
             done =
                 Simd.run(
-                    op, gs, g.offset() + from, ss, s.offset() + from, ds, dx.offset() + from, n);
+                    op, p, gs, g.offset() + from, ss, s.offset() + from, ds, dx.offset() + from, n);
           }
           int first = from + done;
           run(gs, g.offset() + first, ss, s.offset() + first, ds, dx.offset() + first, n - done);
@@ -169,12 +170,14 @@ public record UnaryGrad(Unary.Op op, float p, float q, Buffer g, Buffer s, Buffe
   private static final class Simd {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
-    static int run(Unary.Op op, float[] g, int go, float[] s, int so, float[] d, int o, int n) {
+    static int run(
+        Unary.Op op, float p, float[] g, int go, float[] s, int so, float[] d, int o, int n) {
       int whole = S.loopBound(n);
       switch (op) {
         case SILU -> silu(g, go, s, so, d, o, whole);
         case GELU -> gelu(g, go, s, so, d, o, whole);
         case SOFTPLUS -> softplus(g, go, s, so, d, o, whole);
+        case LEAKY_RELU -> leakyRelu(g, go, s, so, d, o, whole, p);
         default -> {
           return 0;
         }
@@ -203,6 +206,15 @@ public record UnaryGrad(Unary.Op op, float p, float q, Buffer g, Buffer s, Buffe
       for (int i = 0; i < n; i += S.length()) {
         FloatVector slope = Mathf.Simd.sigmoid(FloatVector.fromArray(S, s, so + i));
         FloatVector.fromArray(S, g, go + i).mul(slope).intoArray(d, o + i);
+      }
+    }
+
+    private static void leakyRelu(
+        float[] g, int go, float[] s, int so, float[] d, int o, int n, float p) {
+      for (int i = 0; i < n; i += S.length()) {
+        FloatVector v = FloatVector.fromArray(S, g, go + i);
+        FloatVector x = FloatVector.fromArray(S, s, so + i);
+        v.mul(p).blend(v, x.compare(VectorOperators.GT, 0f)).intoArray(d, o + i);
       }
     }
   }
