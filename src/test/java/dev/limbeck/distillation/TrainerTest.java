@@ -35,7 +35,7 @@ class TrainerTest {
   }
 
   private static Batches batches(CpuDevice device) {
-    return new Batches(Datasets.mnist().fitted(8), device, BATCH, 3);
+    return Batches.of(Datasets.mnist().fitted(8), device, BATCH, 3);
   }
 
   private static float[] values(Params params) {

@@ -2,62 +2,21 @@ package dev.limbeck.distillation;
 
 import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.kernels.Device;
-import dev.limbeck.tensor.Rng;
 
-/**
- * The data and the randomness of every step, as a pure function of the seed and the step.
- *
- * <p>Each epoch visits the images in an order of its own. Nothing needs to be saved to resume.
- */
-public final class Batches {
-  private static final int ORDERS = 1;
-  private static final int STEPS = 2;
-
-  private final Dataset data;
-  private final Device device;
-  private final int size;
-  private final Rng rng;
-  private long epoch = -1;
-  private int[] order;
-
-  public Batches(Dataset data, Device device, int size, long seed) {
-    if (data.count() == 0 || size < 1) {
-      throw new IllegalArgumentException(
-          "training needs images and a batch size of at least 1, not "
-              + data.count()
-              + " images and "
-              + size);
-    }
-    this.data = data;
-    this.device = device;
-    this.size = size;
-    this.rng = Rng.of(seed);
-  }
-
+/** The data and the randomness of every step, as a pure function of the step. */
+public interface Batches {
   /** Samples in a batch. */
-  public int size() {
-    return size;
-  }
+  int size();
 
   /** The input of one step; its tensors belong to the caller's scope. */
-  public StepInput at(long step) {
-    int[] indices = new int[size];
-    for (int i = 0; i < size; i++) {
-      indices[i] = index(step * size + i);
-    }
-    return new StepInput(
-        step,
-        rng.split(STEPS).split(step),
-        data.images(device, indices),
-        data.classes() == 0 ? null : data.labels(device, indices));
-  }
+  StepInput at(long step);
 
-  private int index(long position) {
-    long wanted = position / data.count();
-    if (wanted != epoch) {
-      epoch = wanted;
-      order = rng.split(ORDERS).split(epoch).permutation(data.count());
-    }
-    return order[(int) (position % data.count())];
+  /**
+   * Batches of a data set: each epoch visits the images in an order of its own.
+   *
+   * @throws IllegalArgumentException if there are no images or the size is not positive
+   */
+  static Batches of(Dataset data, Device device, int size, long seed) {
+    return new DataBatches(data, device, size, seed);
   }
 }

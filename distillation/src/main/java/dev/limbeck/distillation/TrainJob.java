@@ -103,7 +103,7 @@ public final class TrainJob {
     int batch = options.preset.batch();
     watcher.begins(part, distiller.steps(), batch);
     Path checkpoint = options.out.resolve("checkpoint-" + part + ".safetensors");
-    Batches batches = new Batches(options.data, options.device, batch, options.seed);
+    Batches batches = Batches.of(options.data, options.device, batch, options.seed);
     String run = "preset " + options.preset.name() + " seed " + options.seed;
     String fingerprint = run + " data " + options.data.hash();
     Trainer.Options kept = new Trainer.Options(checkpoint, CHECKPOINT_EVERY, watcher);
