@@ -3,6 +3,7 @@ package dev.limbeck.distillation.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.limbeck.tensor.TensorFile;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -83,5 +84,31 @@ class MainTest {
     Path file = folder.resolve("short.safetensors");
     Files.write(file, new byte[] {8, 0, 0, 0, 0, 0, 0, 0, '{'});
     assertTrue(sentence(1, "info", file.toString()).contains("short.safetensors"));
+  }
+
+  @Test
+  void aGoldenFileIsMatched() {
+    Run run = run("compare-golden", "--device", "cpu", golden().toString());
+    assertEquals(0, run.status(), run.err());
+    assertTrue(run.out().contains("input gradient"), run.out());
+  }
+
+  @Test
+  void aGoldenFileThatSaysOtherwiseIsNot() throws IOException {
+    Path changed = folder.resolve("changed.safetensors");
+    byte[] bytes = Files.readAllBytes(golden());
+    try (TensorFile file = TensorFile.open(golden())) {
+      // The exponent's low bit and the mantissa's high bits of the first output.
+      bytes[(int) file.entry("io.output").from() + 2] ^= 0x70;
+    }
+    Files.write(changed, bytes);
+    Run run = run("compare-golden", "--device", "cpu", changed.toString());
+    assertEquals(1, run.status(), run.out());
+    assertTrue(run.err().contains("changed.safetensors"), run.err());
+  }
+
+  private static Path golden() {
+    return Path.of(
+        System.getProperty("limbeck.root"), "src/test/resources/golden/unet2d-plain.safetensors");
   }
 }
