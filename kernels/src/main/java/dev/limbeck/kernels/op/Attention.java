@@ -41,12 +41,13 @@ public record Attention(
       return Math.min(BLOCK, (queries + 15) / 16 * 16);
     }
 
-    int queryBlocks() {
-      return (queries + BLOCK - 1) / BLOCK;
+    /** Features of a head, rounded up so that vectors divide them. */
+    int padded() {
+      return (features + 15) / 16 * 16;
     }
 
-    int keyBlocks() {
-      return (keys + BLOCK - 1) / BLOCK;
+    int queryBlocks() {
+      return (queries + BLOCK - 1) / BLOCK;
     }
   }
 
@@ -88,24 +89,28 @@ public record Attention(
     int head = (sampleHead % layout.heads) * d;
     int rows = Math.min(BLOCK, layout.queries - from);
     int width = layout.width();
+    int padded = layout.padded();
     boolean simd = ranges.simd();
     float[] qt = ranges.scratch(0, d * width);
     float[] scores = ranges.scratch(1, BLOCK * width);
     // The running maximum, the running sum and the last shrink factor of every query.
     float[] state = ranges.scratch(2, 3 * width);
-    int queryAt = q.offset() + (n * layout.queries + from) * row + head;
-    transpose(q.floats(), queryAt, row, rows, width, d, qt);
+    // Heads lie side by side in a row; copied apart, their rows do not fight for cache lines.
+    float[] ks = ranges.scratch(3, BLOCK * padded);
+    float[] vs = ranges.scratch(4, BLOCK * padded);
+    float[] os = ranges.scratch(5, BLOCK * padded);
+    int queryAt = (n * layout.queries + from) * row + head;
+    transpose(q.floats(), q.offset() + queryAt, row, rows, width, d, qt);
     Arrays.fill(state, 0, width, Float.NEGATIVE_INFINITY);
     Arrays.fill(state, width, 2 * width, 0f);
-    Matrix queries = Matrix.rows(qt, 0, width);
-    int outputAt = o.offset() + (n * layout.queries + from) * row + head;
-    Matrix output = Matrix.rows(o.floats(), outputAt, row);
+    Matrix scoresT = Matrix.rows(scores, 0, width);
     for (int first = 0; first < layout.keys; first += BLOCK) {
       int keys = Math.min(BLOCK, layout.keys - first);
       int at = (n * layout.keys + first) * row + head;
-      Matrix keyRows = Matrix.rows(k.floats(), k.offset() + at, row);
-      Matrix valueRows = Matrix.rows(v.floats(), v.offset() + at, row);
-      Matrix scoresT = Matrix.rows(scores, 0, width);
+      pack(k.floats(), k.offset() + at, row, keys, layout, ks, 0);
+      pack(v.floats(), v.offset() + at, row, keys, layout, vs, 0);
+      Matrix keyRows = Matrix.rows(ks, 0, padded);
+      Matrix queries = Matrix.rows(qt, 0, width);
       TileProduct.multiply(simd, keys, width, d, keyRows, queries, scoresT, false);
       if (simd) {
         Simd.softmax(scores, keys, width, scale, state);
@@ -113,12 +118,35 @@ public record Attention(
         softmax(scores, keys, width, scale, state);
       }
       if (first > 0) {
-        shrink(output, rows, d, state, 2 * width);
+        shrink(os, rows, padded, state, 2 * width);
       }
       Matrix weights = Matrix.transposed(scores, 0, width);
-      TileProduct.multiply(simd, rows, d, keys, weights, valueRows, output, first > 0);
+      Matrix values = Matrix.rows(vs, 0, padded);
+      Matrix sums = Matrix.rows(os, 0, padded);
+      TileProduct.multiply(simd, rows, padded, keys, weights, values, sums, first > 0);
     }
-    finish(sampleHead, from, rows, output, state);
+    finish(sampleHead, from, rows, os, state);
+    unpack(os, 0, layout, rows, o.floats(), o.offset() + queryAt, row);
+  }
+
+  /** Copies one head's rows next to each other, padded with zeros. */
+  static void pack(
+      float[] source, int at, int stride, int rows, Layout layout, float[] target, int to) {
+    int d = layout.features;
+    int padded = layout.padded();
+    for (int r = 0; r < rows; r++) {
+      System.arraycopy(source, at + r * stride, target, to + r * padded, d);
+      Arrays.fill(target, to + r * padded + d, to + (r + 1) * padded, 0f);
+    }
+  }
+
+  /** The way back of {@link #pack}. */
+  static void unpack(
+      float[] source, int from, Layout layout, int rows, float[] target, int at, int stride) {
+    for (int r = 0; r < rows; r++) {
+      System.arraycopy(
+          source, from + r * layout.padded(), target, at + r * stride, layout.features);
+    }
   }
 
   /** Copies rows of a head into columns; columns past the last row become 0. */
@@ -153,18 +181,17 @@ public record Attention(
     }
   }
 
-  private static void shrink(Matrix o, int rows, int d, float[] factors, int at) {
+  private static void shrink(float[] sums, int rows, int padded, float[] factors, int at) {
     for (int r = 0; r < rows; r++) {
       float factor = factors[at + r];
-      int row = o.offset() + r * o.rowStride();
-      for (int c = 0; c < d; c++) {
-        o.data()[row + c] *= factor;
+      for (int c = r * padded; c < (r + 1) * padded; c++) {
+        sums[c] *= factor;
       }
     }
   }
 
   /** Divides by the sums, and writes m + ln l. */
-  private void finish(int sampleHead, int from, int rows, Matrix output, float[] state) {
+  private void finish(int sampleHead, int from, int rows, float[] os, float[] state) {
     int width = layout.width();
     float[] logSums = logSum.floats();
     int at = logSum.offset() + sampleHead * layout.queries + from;
@@ -172,7 +199,7 @@ public record Attention(
       logSums[at + r] = state[r] + Mathf.log(state[width + r]);
       state[2 * width + r] = 1f / state[width + r];
     }
-    shrink(output, rows, layout.features, state, 2 * width);
+    shrink(os, rows, layout.padded(), state, 2 * width);
   }
 
   /** The same on vectors of queries. */

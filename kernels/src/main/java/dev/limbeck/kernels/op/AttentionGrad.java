@@ -48,43 +48,75 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
     ranges.chunks(at.samples() * at.heads(), chunk -> head(ranges, chunk));
   }
 
+  /** One head's rows of q, dO, k and v, and of the gradients, copied apart from other heads'. */
+  private record Head(
+      float[] q, float[] dO, float[] k, float[] v, float[] dQ, float[] dK, float[] dV) {}
+
   private void head(Ranges ranges, int sampleHead) {
     Attention.Layout at = forward.layout();
+    int row = at.row();
+    int n = sampleHead / at.heads();
+    int head = (sampleHead % at.heads()) * at.features();
+    int queryAt = n * at.queries() * row + head;
+    int keyAt = n * at.keys() * row + head;
+    int queries = at.queries() * at.padded();
+    int keys = at.keys() * at.padded();
+    Head packed =
+        new Head(
+            ranges.scratch(5, queries),
+            ranges.scratch(6, queries),
+            ranges.scratch(7, keys),
+            ranges.scratch(8, keys),
+            ranges.scratch(9, queries),
+            ranges.scratch(10, keys),
+            ranges.scratch(11, keys));
+    pack(forward.q(), queryAt, at.queries(), packed.q);
+    pack(dO, queryAt, at.queries(), packed.dO);
+    pack(forward.k(), keyAt, at.keys(), packed.k);
+    pack(forward.v(), keyAt, at.keys(), packed.v);
     for (int from = 0; from < at.queries(); from += BLOCK) {
-      block(ranges, sampleHead, from);
+      block(ranges, sampleHead, from, queryAt + from * row, packed);
     }
+    unpack(packed.dQ, at.queries(), dQ, queryAt);
+    unpack(packed.dK, at.keys(), dK, keyAt);
+    unpack(packed.dV, at.keys(), dV, keyAt);
+  }
+
+  private void pack(Buffer from, int at, int rows, float[] to) {
+    Attention.Layout layout = forward.layout();
+    Attention.pack(from.floats(), from.offset() + at, layout.row(), rows, layout, to, 0);
+  }
+
+  private void unpack(float[] from, int rows, Buffer to, int at) {
+    Attention.Layout layout = forward.layout();
+    Attention.unpack(from, 0, layout, rows, to.floats(), to.offset() + at, layout.row());
   }
 
   /** One block of queries against all keys; the first block starts dK and dV. */
-  private void block(Ranges ranges, int sampleHead, int from) {
+  private void block(Ranges ranges, int sampleHead, int from, int queryAt, Head head) {
     Attention.Layout at = forward.layout();
     int d = at.features();
-    int row = at.row();
-    int n = sampleHead / at.heads();
-    int head = (sampleHead % at.heads()) * d;
+    int padded = at.padded();
     int rows = Math.min(BLOCK, at.queries() - from);
     int width = at.width();
     boolean simd = ranges.simd();
-    int queryAt = (n * at.queries() + from) * row + head;
     float[] qt = ranges.scratch(0, d * width);
     float[] p = ranges.scratch(1, BLOCK * width);
     float[] state = ranges.scratch(2, 2 * width);
     float[] dot = ranges.scratch(3, d * width);
     float[] ds = ranges.scratch(4, BLOCK * width);
-    Attention.transpose(
-        forward.q().floats(), forward.q().offset() + queryAt, row, rows, width, d, qt);
-    Attention.transpose(dO.floats(), dO.offset() + queryAt, row, rows, width, d, dot);
+    Attention.transpose(head.q, from * padded, padded, rows, width, d, qt);
+    Attention.transpose(head.dO, from * padded, padded, rows, width, d, dot);
     state(sampleHead, from, rows, queryAt, state);
-    Matrix queries = Matrix.rows(forward.q().floats(), forward.q().offset() + queryAt, row);
-    Matrix outputs = Matrix.rows(dO.floats(), dO.offset() + queryAt, row);
-    Matrix dQueries = Matrix.rows(dQ.floats(), dQ.offset() + queryAt, row);
+    Matrix queries = Matrix.rows(head.q, from * padded, padded);
+    Matrix outputs = Matrix.rows(head.dO, from * padded, padded);
+    Matrix dQueries = Matrix.rows(head.dQ, from * padded, padded);
+    Matrix pT = Matrix.rows(p, 0, width);
+    Matrix dsT = Matrix.rows(ds, 0, width);
     for (int first = 0; first < at.keys(); first += BLOCK) {
       int keys = Math.min(BLOCK, at.keys() - first);
-      int keyAt = (n * at.keys() + first) * row + head;
-      Matrix k = Matrix.rows(forward.k().floats(), forward.k().offset() + keyAt, row);
-      Matrix v = Matrix.rows(forward.v().floats(), forward.v().offset() + keyAt, row);
-      Matrix pT = Matrix.rows(p, 0, width);
-      Matrix dsT = Matrix.rows(ds, 0, width);
+      Matrix k = Matrix.rows(head.k, first * padded, padded);
+      Matrix v = Matrix.rows(head.v, first * padded, padded);
       TileProduct.multiply(simd, keys, width, d, k, Matrix.rows(qt, 0, width), pT, false);
       TileProduct.multiply(simd, keys, width, d, v, Matrix.rows(dot, 0, width), dsT, false);
       if (simd) {
@@ -93,12 +125,12 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
         scores(p, ds, keys, width, forward.scale(), state);
       }
       boolean add = from > 0;
-      Matrix dKeys = Matrix.rows(dK.floats(), dK.offset() + keyAt, row);
-      Matrix dValues = Matrix.rows(dV.floats(), dV.offset() + keyAt, row);
-      TileProduct.multiply(simd, keys, d, rows, pT, outputs, dValues, add);
-      TileProduct.multiply(simd, keys, d, rows, dsT, queries, dKeys, add);
+      Matrix dKeys = Matrix.rows(head.dK, first * padded, padded);
+      Matrix dValues = Matrix.rows(head.dV, first * padded, padded);
+      TileProduct.multiply(simd, keys, padded, rows, pT, outputs, dValues, add);
+      TileProduct.multiply(simd, keys, padded, rows, dsT, queries, dKeys, add);
       Matrix scores = Matrix.transposed(ds, 0, width);
-      TileProduct.multiply(simd, rows, d, keys, scores, k, dQueries, first > 0);
+      TileProduct.multiply(simd, rows, padded, keys, scores, k, dQueries, first > 0);
     }
   }
 

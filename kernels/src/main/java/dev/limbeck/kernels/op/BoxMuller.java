@@ -40,21 +40,26 @@ final class BoxMuller {
 
   /** cos 2πu for u = word·2⁻³². */
   static float cosine(int word) {
-    return turn(word + (1 << 30));
+    return turn(word, 1);
   }
 
   /** sin 2πu for u = word·2⁻³². */
   static float sine(int word) {
-    return turn(word);
+    return turn(word, 0);
   }
 
-  private static float turn(int word) {
+  /** sin(2πu + ahead·π/2), without branches: the words are random, nothing predicts them. */
+  private static float turn(int word, int ahead) {
     // The nearest quarter turn, and the signed rest of at most an eighth.
-    int quarter = (word + (1 << 29)) >>> 30;
-    float angle = (word - (quarter << 30)) * HALF_PI_PER_STEP;
+    int nearest = (word + (1 << 29)) >>> 30;
+    float angle = (word - (nearest << 30)) * HALF_PI_PER_STEP;
     float z = angle * angle;
-    float value = (quarter & 1) == 0 ? sineSeries(angle, z) : cosineSeries(z);
-    return (quarter & 2) == 0 ? value : -value;
+    int quarter = nearest + ahead;
+    int odd = -(quarter & 1);
+    int sine = Float.floatToRawIntBits(sineSeries(angle, z));
+    int cosine = Float.floatToRawIntBits(cosineSeries(z));
+    int bits = (sine & ~odd) | (cosine & odd);
+    return Float.intBitsToFloat(bits ^ ((quarter & 2) << 30));
   }
 
   private static float sineSeries(float angle, float z) {

@@ -299,25 +299,21 @@ public record GroupNorm(
         float[] affine,
         boolean silu) {
       int l = S.length();
-      int last = c - l;
       FloatVector one = FloatVector.broadcast(S, 1f);
       int j = 0;
-      for (int p = from; p < to; p++) {
-        int row = p * c;
+      // Channels outside, pixels inside: a block stays in the cache, a and b stay in registers.
+      for (; j <= c - l; j += l) {
+        FloatVector a = FloatVector.fromArray(S, affine, j);
+        FloatVector b = FloatVector.fromArray(S, affine, c + j);
+        int end = to * c + j;
         if (silu) {
-          for (j = 0; j <= last; j += l) {
-            FloatVector b = FloatVector.fromArray(S, affine, c + j);
-            FloatVector u =
-                FloatVector.fromArray(S, x, xo + row + j)
-                    .fma(FloatVector.fromArray(S, affine, j), b);
-            u.mul(one.div(Mathf.Simd.exp(u.neg()).add(one))).intoArray(y, yo + row + j);
+          for (int i = from * c + j; i < end; i += c) {
+            FloatVector u = FloatVector.fromArray(S, x, xo + i).fma(a, b);
+            u.mul(one.div(Mathf.Simd.exp(u.neg()).add(one))).intoArray(y, yo + i);
           }
         } else {
-          for (j = 0; j <= last; j += l) {
-            FloatVector b = FloatVector.fromArray(S, affine, c + j);
-            FloatVector.fromArray(S, x, xo + row + j)
-                .fma(FloatVector.fromArray(S, affine, j), b)
-                .intoArray(y, yo + row + j);
+          for (int i = from * c + j; i < end; i += c) {
+            FloatVector.fromArray(S, x, xo + i).fma(a, b).intoArray(y, yo + i);
           }
         }
       }

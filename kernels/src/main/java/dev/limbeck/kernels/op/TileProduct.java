@@ -1,5 +1,6 @@
 package dev.limbeck.kernels.op;
 
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -27,23 +28,27 @@ final class TileProduct {
   static void multiply(
       boolean simd, int m, int n, int k, Matrix a, Matrix b, Matrix c, boolean add) {
     int done = simd ? Simd.multiply(m, n, k, a, b, c, add) : 0;
-    for (int i = 0; i < m && done < n; i++) {
-      int row = c.offset + i * c.rowStride;
-      for (int j = done; j < n; j++) {
-        float sum = add ? c.data[row + j] : 0f;
-        for (int p = 0; p < k; p++) {
-          float left = a.data[a.offset + i * a.rowStride + p * a.columnStride];
-          sum = Math.fma(left, b.data[b.offset + p * b.rowStride + j], sum);
+    if (done == n) {
+      return;
+    }
+    for (int i = 0; i < m; i++) {
+      int to = c.offset + i * c.rowStride;
+      if (!add) {
+        Arrays.fill(c.data, to + done, to + n, 0f);
+      }
+      for (int p = 0; p < k; p++) {
+        float left = a.data[a.offset + i * a.rowStride + p * a.columnStride];
+        int from = b.offset + p * b.rowStride;
+        for (int j = done; j < n; j++) {
+          c.data[to + j] = Math.fma(left, b.data[from + j], c.data[to + j]);
         }
-        c.data[row + j] = sum;
       }
     }
   }
 
-  /** The same on vectors, all but the last n mod 4 columns. */
+  /** The same on vectors, all but the last columns that do not fill one. */
   private static final class Simd {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
-    private static final VectorSpecies<Float> SHORT = FloatVector.SPECIES_128;
 
     /** Returns the first column that is not done. */
     static int multiply(int m, int n, int k, Matrix a, Matrix b, Matrix c, boolean add) {
@@ -55,47 +60,38 @@ final class TileProduct {
           tile4x2(i, j, k, a, b, c, add);
         }
         for (; i < m; i++) {
-          tile1(S, i, j, k, a, b, c, add);
-          tile1(S, i, j + l, k, a, b, c, add);
+          tile1(i, j, k, a, b, c, add);
+          tile1(i, j + l, k, a, b, c, add);
         }
       }
       for (; j <= n - l; j += l) {
         int i = 0;
         for (; i <= m - 4; i += 4) {
-          tile4x1(S, i, j, k, a, b, c, add);
+          tile4x1(i, j, k, a, b, c, add);
         }
         for (; i < m; i++) {
-          tile1(S, i, j, k, a, b, c, add);
-        }
-      }
-      for (; j <= n - SHORT.length(); j += SHORT.length()) {
-        int i = 0;
-        for (; i <= m - 4; i += 4) {
-          tile4x1(SHORT, i, j, k, a, b, c, add);
-        }
-        for (; i < m; i++) {
-          tile1(SHORT, i, j, k, a, b, c, add);
+          tile1(i, j, k, a, b, c, add);
         }
       }
       return j;
     }
 
-    private static FloatVector start(VectorSpecies<Float> s, Matrix c, int i, int j, boolean add) {
+    private static FloatVector start(Matrix c, int i, int j, boolean add) {
       return add
-          ? FloatVector.fromArray(s, c.data, c.offset + i * c.rowStride + j)
-          : FloatVector.zero(s);
+          ? FloatVector.fromArray(S, c.data, c.offset + i * c.rowStride + j)
+          : FloatVector.zero(S);
     }
 
     private static void tile4x2(int i, int j, int k, Matrix a, Matrix b, Matrix c, boolean add) {
       int l = S.length();
-      FloatVector c00 = start(S, c, i, j, add);
-      FloatVector c01 = start(S, c, i, j + l, add);
-      FloatVector c10 = start(S, c, i + 1, j, add);
-      FloatVector c11 = start(S, c, i + 1, j + l, add);
-      FloatVector c20 = start(S, c, i + 2, j, add);
-      FloatVector c21 = start(S, c, i + 2, j + l, add);
-      FloatVector c30 = start(S, c, i + 3, j, add);
-      FloatVector c31 = start(S, c, i + 3, j + l, add);
+      FloatVector c00 = start(c, i, j, add);
+      FloatVector c01 = start(c, i, j + l, add);
+      FloatVector c10 = start(c, i + 1, j, add);
+      FloatVector c11 = start(c, i + 1, j + l, add);
+      FloatVector c20 = start(c, i + 2, j, add);
+      FloatVector c21 = start(c, i + 2, j + l, add);
+      FloatVector c30 = start(c, i + 3, j, add);
+      FloatVector c31 = start(c, i + 3, j + l, add);
       float[] as = a.data;
       float[] bs = b.data;
       int a0 = a.offset + i * a.rowStride;
@@ -138,12 +134,11 @@ final class TileProduct {
       c31.intoArray(c.data, to + l);
     }
 
-    private static void tile4x1(
-        VectorSpecies<Float> s, int i, int j, int k, Matrix a, Matrix b, Matrix c, boolean add) {
-      FloatVector c0 = start(s, c, i, j, add);
-      FloatVector c1 = start(s, c, i + 1, j, add);
-      FloatVector c2 = start(s, c, i + 2, j, add);
-      FloatVector c3 = start(s, c, i + 3, j, add);
+    private static void tile4x1(int i, int j, int k, Matrix a, Matrix b, Matrix c, boolean add) {
+      FloatVector c0 = start(c, i, j, add);
+      FloatVector c1 = start(c, i + 1, j, add);
+      FloatVector c2 = start(c, i + 2, j, add);
+      FloatVector c3 = start(c, i + 3, j, add);
       float[] as = a.data;
       int a0 = a.offset + i * a.rowStride;
       int a1 = a0 + a.rowStride;
@@ -151,11 +146,11 @@ final class TileProduct {
       int a3 = a2 + a.rowStride;
       int at = b.offset + j;
       for (int p = 0; p < k; p++) {
-        FloatVector v = FloatVector.fromArray(s, b.data, at);
-        c0 = FloatVector.broadcast(s, as[a0]).fma(v, c0);
-        c1 = FloatVector.broadcast(s, as[a1]).fma(v, c1);
-        c2 = FloatVector.broadcast(s, as[a2]).fma(v, c2);
-        c3 = FloatVector.broadcast(s, as[a3]).fma(v, c3);
+        FloatVector v = FloatVector.fromArray(S, b.data, at);
+        c0 = FloatVector.broadcast(S, as[a0]).fma(v, c0);
+        c1 = FloatVector.broadcast(S, as[a1]).fma(v, c1);
+        c2 = FloatVector.broadcast(S, as[a2]).fma(v, c2);
+        c3 = FloatVector.broadcast(S, as[a3]).fma(v, c3);
         a0 += a.columnStride;
         a1 += a.columnStride;
         a2 += a.columnStride;
@@ -169,14 +164,13 @@ final class TileProduct {
       c3.intoArray(c.data, to + 3 * c.rowStride);
     }
 
-    private static void tile1(
-        VectorSpecies<Float> s, int i, int j, int k, Matrix a, Matrix b, Matrix c, boolean add) {
-      FloatVector sum = start(s, c, i, j, add);
+    private static void tile1(int i, int j, int k, Matrix a, Matrix b, Matrix c, boolean add) {
+      FloatVector sum = start(c, i, j, add);
       int left = a.offset + i * a.rowStride;
       int at = b.offset + j;
       for (int p = 0; p < k; p++) {
-        FloatVector v = FloatVector.fromArray(s, b.data, at);
-        sum = FloatVector.broadcast(s, a.data[left]).fma(v, sum);
+        FloatVector v = FloatVector.fromArray(S, b.data, at);
+        sum = FloatVector.broadcast(S, a.data[left]).fma(v, sum);
         left += a.columnStride;
         at += b.rowStride;
       }
