@@ -305,6 +305,32 @@ class UNetTest {
   }
 
   @Test
+  void aTrainingStepHoldsWhatItsGradientNeedsAndNoMore() {
+    try (Scope scope = Scope.open();
+        UNet net = new UNet(UNetConfig.mnist16(), device, Rng.of(1))) {
+      Tensor x = Rng.of(2).normal(device, Shape.of(16, 16, 16, 1));
+      Tensor t = Tensor.zeros(device, Shape.of(16));
+      long before = device.memory().liveBytes();
+      long first = 0;
+      for (int step = 0; step < 3; step++) {
+        device.resetPeak();
+        try (Tape tape = Tape.open(net.params().list())) {
+          Var y = net.forward(tape.input(x), t, null, Dropout.off());
+          tape.backward(y.square().mean());
+        }
+        assertEquals(before, device.memory().liveBytes());
+        long peak = device.memory().peakBytes() - before;
+        first = step == 0 ? peak : first;
+        assertEquals(first, peak, "step " + step + " needs more than the first");
+      }
+      double activations = first / (16.0 * 16 * 16 * 32 * Float.BYTES);
+      // Per finest block: input, both normalised results, their inputs, statistics: about 31 in
+      // all.
+      assertTrue(activations < 36, activations + " activations");
+    }
+  }
+
+  @Test
   void presetsHaveTheirPublishedSizes() {
     try (UNet small = new UNet(UNetConfig.mnist16(), device, Rng.of(1))) {
       assertEquals(381_473, small.params().count());
