@@ -249,15 +249,18 @@ public record GroupNorm(
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
     static int moments(float[] x, int sample, int from, int to, int c, float[] sums, int at) {
+      float[] zeros = Gemm.zeros(S.length());
       int l = S.length();
       int j = 0;
       for (; j <= c - 2 * l; j += 2 * l) {
         FloatVector k0 = FloatVector.fromArray(S, x, sample + j);
         FloatVector k1 = FloatVector.fromArray(S, x, sample + j + l);
-        FloatVector s0 = FloatVector.zero(S);
-        FloatVector s1 = s0;
-        FloatVector q0 = s0;
-        FloatVector q1 = s0;
+        // Each loaded by itself: sums that share their first value were seen boxed in a training
+        // step, a hundred megabytes of it.
+        FloatVector s0 = FloatVector.fromArray(S, zeros, 0);
+        FloatVector s1 = FloatVector.fromArray(S, zeros, 0);
+        FloatVector q0 = FloatVector.fromArray(S, zeros, 0);
+        FloatVector q1 = FloatVector.fromArray(S, zeros, 0);
         int i = sample + from * c + j;
         for (int p = from; p < to; p++, i += c) {
           FloatVector d0 = FloatVector.fromArray(S, x, i).sub(k0);
@@ -274,8 +277,8 @@ public record GroupNorm(
       }
       for (; j <= c - l; j += l) {
         FloatVector k = FloatVector.fromArray(S, x, sample + j);
-        FloatVector s = FloatVector.zero(S);
-        FloatVector q = s;
+        FloatVector s = FloatVector.fromArray(S, zeros, 0);
+        FloatVector q = FloatVector.fromArray(S, zeros, 0);
         int i = sample + from * c + j;
         for (int p = from; p < to; p++, i += c) {
           FloatVector d = FloatVector.fromArray(S, x, i).sub(k);
