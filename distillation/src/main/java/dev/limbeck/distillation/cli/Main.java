@@ -21,7 +21,12 @@ import picocli.CommandLine.ParameterException;
     mixinStandardHelpOptions = true,
     versionProvider = Versions.class,
     synopsisSubcommandLabel = "COMMAND",
-    subcommands = {CompareGoldenCommand.class, InfoCommand.class, HelpCommand.class})
+    subcommands = {
+      SampleCommand.class,
+      CompareGoldenCommand.class,
+      InfoCommand.class,
+      HelpCommand.class
+    })
 public final class Main implements Runnable {
   private static final int WRONG = 1;
   private static final int USAGE = 2;
