@@ -12,7 +12,7 @@ import jdk.incubator.vector.VectorSpecies;
  * Applies a function to each element: y ← f(x; p, q). y may be x.
  *
  * <p>Each function has its own loop: one loop that calls a function object is forty times slower
- * once it has met several. Loops of plain arithmetic are vectorized by the compiler.
+ * once it has met several.
  *
  * @cost 8n bytes; a transcendental function about 20 flops per element
  */
@@ -70,7 +70,7 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
           int xo = x.offset() + from;
           int yo = y.offset() + from;
           int n = to - from;
-          int done = ranges.simd() ? Simd.run(op, p, xs, xo, ys, yo, n) : 0;
+          int done = ranges.simd() ? Simd.run(op, p, q, xs, xo, ys, yo, n) : 0;
           run(op, p, q, xs, xo + done, ys, yo + done, n - done);
         });
   }
@@ -180,11 +180,11 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
     }
   }
 
-  /** The functions that the compiler does not vectorize; answers how many elements it did. */
+  /** The same on vectors; answers how many elements it did. */
   private static final class Simd {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
-    static int run(Op op, float p, float[] x, int xo, float[] y, int yo, int n) {
+    static int run(Op op, float p, float q, float[] x, int xo, float[] y, int yo, int n) {
       int whole = S.loopBound(n);
       switch (op) {
         case EXP -> exp(x, xo, y, yo, whole);
@@ -195,6 +195,12 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
         case GELU -> gelu(x, xo, y, yo, whole);
         case LEAKY_RELU -> leakyRelu(x, xo, y, yo, whole, p);
         case SOFTPLUS -> softplus(x, xo, y, yo, whole);
+        case AFFINE -> affine(x, xo, y, yo, whole, p, q);
+        case NEG -> affine(x, xo, y, yo, whole, -1f, -0f);
+        case SQUARE -> square(x, xo, y, yo, whole);
+        case ABS -> abs(x, xo, y, yo, whole);
+        case SQRT -> sqrt(x, xo, y, yo, whole);
+        case CLAMP -> clamp(x, xo, y, yo, whole, p, q);
         default -> {
           return 0;
         }
@@ -250,6 +256,41 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
     private static void softplus(float[] x, int xo, float[] y, int yo, int n) {
       for (int i = 0; i < n; i += S.length()) {
         Mathf.Simd.softplus(FloatVector.fromArray(S, x, xo + i)).intoArray(y, yo + i);
+      }
+    }
+
+    private static void affine(float[] x, int xo, float[] y, int yo, int n, float p, float q) {
+      for (int i = 0; i < n; i += S.length()) {
+        FloatVector v = FloatVector.fromArray(S, x, xo + i);
+        v.broadcast(p).fma(v, v.broadcast(q)).intoArray(y, yo + i);
+      }
+    }
+
+    private static void square(float[] x, int xo, float[] y, int yo, int n) {
+      for (int i = 0; i < n; i += S.length()) {
+        FloatVector v = FloatVector.fromArray(S, x, xo + i);
+        v.mul(v).intoArray(y, yo + i);
+      }
+    }
+
+    private static void abs(float[] x, int xo, float[] y, int yo, int n) {
+      for (int i = 0; i < n; i += S.length()) {
+        FloatVector v = FloatVector.fromArray(S, x, xo + i);
+        v.abs().intoArray(y, yo + i);
+      }
+    }
+
+    private static void sqrt(float[] x, int xo, float[] y, int yo, int n) {
+      for (int i = 0; i < n; i += S.length()) {
+        FloatVector v = FloatVector.fromArray(S, x, xo + i);
+        v.sqrt().intoArray(y, yo + i);
+      }
+    }
+
+    private static void clamp(float[] x, int xo, float[] y, int yo, int n, float p, float q) {
+      for (int i = 0; i < n; i += S.length()) {
+        FloatVector v = FloatVector.fromArray(S, x, xo + i);
+        v.max(p).min(q).intoArray(y, yo + i);
       }
     }
   }

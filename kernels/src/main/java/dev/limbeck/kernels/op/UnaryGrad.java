@@ -166,7 +166,7 @@ public record UnaryGrad(Unary.Op op, float p, float q, Buffer g, Buffer s, Buffe
     }
   }
 
-  /** The derivatives that the compiler does not vectorize; answers how many elements it did. */
+  /** The same on vectors; answers how many elements it did. */
   private static final class Simd {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
@@ -178,6 +178,10 @@ public record UnaryGrad(Unary.Op op, float p, float q, Buffer g, Buffer s, Buffe
         case GELU -> gelu(g, go, s, so, d, o, whole);
         case SOFTPLUS -> softplus(g, go, s, so, d, o, whole);
         case LEAKY_RELU -> leakyRelu(g, go, s, so, d, o, whole, p);
+        case EXP -> exp(g, go, s, so, d, o, whole);
+        case SQUARE -> square(g, go, s, so, d, o, whole);
+        case SIGMOID -> sigmoid(g, go, s, so, d, o, whole);
+        case TANH -> tanh(g, go, s, so, d, o, whole);
         default -> {
           return 0;
         }
@@ -215,6 +219,36 @@ public record UnaryGrad(Unary.Op op, float p, float q, Buffer g, Buffer s, Buffe
         FloatVector v = FloatVector.fromArray(S, g, go + i);
         FloatVector x = FloatVector.fromArray(S, s, so + i);
         v.mul(p).blend(v, x.compare(VectorOperators.GT, 0f)).intoArray(d, o + i);
+      }
+    }
+
+    private static void exp(float[] g, int go, float[] s, int so, float[] d, int o, int n) {
+      for (int i = 0; i < n; i += S.length()) {
+        FloatVector v = FloatVector.fromArray(S, s, so + i);
+        FloatVector.fromArray(S, g, go + i).mul(v).intoArray(d, o + i);
+      }
+    }
+
+    private static void square(float[] g, int go, float[] s, int so, float[] d, int o, int n) {
+      for (int i = 0; i < n; i += S.length()) {
+        FloatVector v = FloatVector.fromArray(S, s, so + i);
+        FloatVector.fromArray(S, g, go + i).mul(v.add(v)).intoArray(d, o + i);
+      }
+    }
+
+    private static void sigmoid(float[] g, int go, float[] s, int so, float[] d, int o, int n) {
+      for (int i = 0; i < n; i += S.length()) {
+        FloatVector v = FloatVector.fromArray(S, s, so + i);
+        FloatVector.fromArray(S, g, go + i).mul(v.mul(v.broadcast(1f).sub(v))).intoArray(d, o + i);
+      }
+    }
+
+    private static void tanh(float[] g, int go, float[] s, int so, float[] d, int o, int n) {
+      for (int i = 0; i < n; i += S.length()) {
+        FloatVector v = FloatVector.fromArray(S, s, so + i);
+        FloatVector.fromArray(S, g, go + i)
+            .mul(v.neg().fma(v, v.broadcast(1f)))
+            .intoArray(d, o + i);
       }
     }
   }
