@@ -18,7 +18,7 @@ public final class DataException extends RuntimeException {
   }
 
   /** The sentence for a failed read or write: {@code action} is as in "cannot read digits.gz". */
-  static DataException because(String action, IOException cause) {
+  public static DataException because(String action, IOException cause) {
     return new DataException(action + ": " + reason(cause), cause);
   }
 

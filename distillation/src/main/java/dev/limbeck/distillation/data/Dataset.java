@@ -233,6 +233,24 @@ public final class Dataset {
     return new Dataset(name, shape, someBytes, someFloats, someLabels, classes);
   }
 
+  /**
+   * As many images, evenly spread over this data set: numbers {@code i · count() / number}.
+   *
+   * <p>Parts of a file may differ (the halves of MNIST's test digits come from different writers),
+   * so that its first images do not stand for all.
+   */
+  public Dataset spread(int number) {
+    if (number < 1 || number > count) {
+      throw new DataException(
+          "data " + name + ": " + number + " images are asked for, there are " + count);
+    }
+    int[] indices = new int[number];
+    for (int i = 0; i < number; i++) {
+      indices[i] = (int) ((long) i * count / number);
+    }
+    return select(indices);
+  }
+
   /** The images of one class, in their order. */
   public Dataset ofClass(int label) {
     int[] found = new int[count];

@@ -50,6 +50,15 @@ public final class SafeFiles {
     }
   }
 
+  /** Makes a folder and those above it, unless they exist. */
+  public static void makeFolder(Path folder) {
+    try {
+      Files.createDirectories(folder);
+    } catch (IOException e) {
+      throw DataException.because("cannot make folder " + folder, e);
+    }
+  }
+
   /** Temporary files are private to their owner; a result is an ordinary file. */
   private static void readableByOthers(Path file) {
     file.toFile().setReadable(true, false);
