@@ -77,7 +77,14 @@ class GaussianTest {
       ProgressiveDistillation pd =
           new ProgressiveDistillation(
               new ProgressiveDistillation.Config(
-                  16, 4, 700, 3e-3, 1, grid, ProgressiveDistillation.Weighting.TRUNCATED_SNR),
+                  16,
+                  4,
+                  700,
+                  3e-3,
+                  1,
+                  grid,
+                  ProgressiveDistillation.Solver.EULER,
+                  ProgressiveDistillation.Weighting.TRUNCATED_SNR),
               teacher(device));
       train(pd, device);
       double[] student = moments(device, pd.student(), pd.sampler());

@@ -39,7 +39,8 @@ class ProgressiveDistillationTest {
       int[] intervals = new int[x.dim(0)];
       Arrays.fill(intervals, interval);
       StepInput in = new StepInput(0, Rng.of(0), x, null);
-      return ProgressiveDistillation.target(teacher, x, levels, intervals, in, labels);
+      return ProgressiveDistillation.target(
+          teacher, ProgressiveDistillation.Solver.EULER, x, levels, intervals, in, labels);
     };
   }
 
@@ -79,6 +80,37 @@ class ProgressiveDistillationTest {
     }
   }
 
+  /** A first teacher with Heun's steps: one student step lands where two of Heun's do. */
+  @Test
+  void heunTeacher() {
+    double[] levels = Grid.KARRAS_TO_ZERO.levels(8);
+    double[] half = NoiseLevels.halve(levels);
+    try (Scope scope = Scope.open()) {
+      Tensor x = Rng.of(3).normal(Device.cpu(), Shape.of(20, 2)).mul((float) levels[0]);
+      for (int i = 0; i < 4; i++) {
+        int[] intervals = new int[20];
+        Arrays.fill(intervals, i);
+        StepInput in = new StepInput(0, Rng.of(0), x, null);
+        double[] two = Arrays.copyOfRange(levels, 2 * i, 2 * i + 3);
+        float[] expected =
+            Samplers.heun(MIXTURE, x, two, null, Samplers.Churn.none(), null).toFloats();
+        Denoiser student =
+            (state, sigma, labels) ->
+                ProgressiveDistillation.target(
+                    MIXTURE,
+                    ProgressiveDistillation.Solver.HEUN,
+                    state,
+                    levels,
+                    intervals,
+                    in,
+                    labels);
+        double[] one = Arrays.copyOfRange(half, i, i + 2);
+        assertArrayEquals(expected, Samplers.euler(student, x, one, null).toFloats(), 1e-3f);
+        x = Tensor.of(x.device(), x.shape(), expected);
+      }
+    }
+  }
+
   @Test
   void weightings() {
     assertEquals(1, Weighting.TRUNCATED_SNR.of(2));
@@ -90,7 +122,27 @@ class ProgressiveDistillationTest {
   void stepsMustHalve() {
     assertThrows(
         IllegalArgumentException.class,
-        () -> new Config(12, 5, 1, 1, 1, Grid.KARRAS, Weighting.CONSTANT));
-    assertEquals(3, new Config(32, 4, 1, 1, 1, Grid.KARRAS_TO_ZERO, Weighting.CONSTANT).stages());
+        () ->
+            new Config(
+                12,
+                5,
+                1,
+                1,
+                1,
+                Grid.KARRAS,
+                ProgressiveDistillation.Solver.EULER,
+                Weighting.CONSTANT));
+    assertEquals(
+        3,
+        new Config(
+                32,
+                4,
+                1,
+                1,
+                1,
+                Grid.KARRAS_TO_ZERO,
+                ProgressiveDistillation.Solver.EULER,
+                Weighting.CONSTANT)
+            .stages());
   }
 }

@@ -45,6 +45,7 @@ final class Toys {
             1e-3,
             1,
             ProgressiveDistillation.Grid.KARRAS_TO_ZERO,
+            ProgressiveDistillation.Solver.HEUN,
             ProgressiveDistillation.Weighting.TRUNCATED_SNR),
         new Dmd2.Config(
             steps, Dmd2.Config.levels(2), 3, 1e-3, 1e-3, 1e-2, 1e-2, true, true, 100, 5, 10),

@@ -5,6 +5,7 @@ import dev.limbeck.distillation.data.DataException;
 import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.distillation.data.ImageGrid;
 import dev.limbeck.distillation.data.SafeFiles;
+import dev.limbeck.distillation.report.HtmlReport;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.nn.Params;
 import dev.limbeck.tensor.Json;
@@ -60,27 +61,38 @@ public final class DistillJob {
 
   /** Runs everything; a job that was interrupted goes on from its last checkpoints. */
   public Result run() {
-    long start = System.nanoTime();
     TrainJob.prepare(options.out);
-    Model teacher = options.teacher == null ? trainTeacher() : options.teacher;
+    try (RunLog log = new RunLog(options.out)) {
+      return run(log);
+    }
+  }
+
+  private Result run(RunLog log) {
+    long start = System.nanoTime();
+    Model teacher = options.teacher == null ? trainTeacher(log) : options.teacher;
     checkFits(teacher);
     if (options.teacher != null) {
       job().save("teacher", teacher, "a copy of the teacher");
     }
     List<Student> students = new ArrayList<>();
     for (String method : options.methods) {
-      students.add(distil(method, teacher));
+      students.add(distil(method, teacher, log));
     }
     Score teacherScore = measure("teacher", teacher);
     Map<String, Score> scores = new LinkedHashMap<>();
     for (Student student : students) {
       scores.put(student.method, measure(student.method, student.model));
     }
-    writeGrid(teacher, students);
+    ImageGrid grid = grid(teacher, students);
+    grid.write(options.out.resolve("samples.png"));
     double floor = floor();
     double seconds = (System.nanoTime() - start) / 1e9;
     Result result = new Result(floor, teacherScore, scores, seconds);
     SafeFiles.write(options.out.resolve("metrics.json"), Json.writePretty(json(result)) + "\n");
+    log.picture("samples", grid.picture());
+    log.number("fd/teacher", teacherScore.fd());
+    scores.forEach((method, score) -> log.number("fd/" + method, score.fd()));
+    report(result, grid, log).write(options.out.resolve("report.html"));
     return result;
   }
 
@@ -103,8 +115,8 @@ public final class DistillJob {
     }
   }
 
-  private Model trainTeacher() {
-    Model teacher = job().trainTeacher();
+  private Model trainTeacher(RunLog log) {
+    Model teacher = job().trainTeacher(log);
     job().save("teacher", teacher, "EDM, seed " + options.seed);
     return teacher;
   }
@@ -115,10 +127,10 @@ public final class DistillJob {
     return new TrainJob(o, watcher);
   }
 
-  private Student distil(String method, Model teacher) {
+  private Student distil(String method, Model teacher, RunLog log) {
     Teacher source = teacher.teacher().guided(options.guidance);
     Distiller distiller = Methods.of(method).create(options.preset, source, null);
-    job().train(method, distiller);
+    job().train(method, distiller, log);
     Params trained = distiller.studentParameters();
     Model student =
         Model.create(teacher.config(), teacher.side(), distiller.sampler(), options.device, 0);
@@ -130,10 +142,17 @@ public final class DistillJob {
   private Score measure(String part, Model model) {
     Evaluation evaluation = options.evaluation;
     Generation generation = model.generation();
-    watcher.begins(part + " samples", evaluation.samples(), 1);
+    watcher.begins(part + " samples", 0, evaluation.samples());
+    int[] last = {0};
     Score score =
         evaluation.measure(
-            options.device, generation, options.seed + 1, done -> watcher.progress(done));
+            options.device,
+            generation,
+            options.seed + 1,
+            done -> {
+              watcher.progress(done, Double.NaN, done - last[0]);
+              last[0] = done;
+            });
     watcher.ends(String.format("%d evaluations, FD %.2f", score.nfe(), score.fd()));
     return score;
   }
@@ -144,7 +163,7 @@ public final class DistillJob {
     return options.evaluation.distance(options.device, data.select(Dataset.range(0, count)));
   }
 
-  private void writeGrid(Model teacher, List<Student> students) {
+  private ImageGrid grid(Model teacher, List<Student> students) {
     int classes = teacher.config().classes();
     int[] labels = new int[COLUMNS];
     for (int i = 0; i < COLUMNS; i++) {
@@ -156,7 +175,7 @@ public final class DistillJob {
     for (Student student : students) {
       grid.row(student.method, draw(student.model, labels));
     }
-    grid.write(options.out.resolve("samples.png"));
+    return grid;
   }
 
   private float[] draw(Model model, int[] labels) {
@@ -175,6 +194,37 @@ public final class DistillJob {
       found[i] = next++ % data.count();
     }
     return data.images(found);
+  }
+
+  private HtmlReport report(Result result, ImageGrid grid, RunLog log) {
+    List<HtmlReport.Row> rows = new ArrayList<>();
+    rows.add(row("teacher", result.teacher));
+    result.students.forEach((method, score) -> rows.add(row(method, score)));
+    String against =
+        options.evaluation.samples()
+            + " samples against "
+            + options.evaluation.referenceText()
+            + "; features "
+            + options.evaluation.extractor().hash();
+    return new HtmlReport(
+        "Limbeck: distillation of " + options.dataName,
+        "Rows of the picture: real images, the teacher with "
+            + result.teacher.nfe()
+            + " evaluations, then each student; one class per column.",
+        List.of(new HtmlReport.Figure("Samples, drawn from the same noise", grid.picture())),
+        new HtmlReport.Results(rows, result.floor, against),
+        log.charts(),
+        List.of(
+            new HtmlReport.Fact("device", options.device.description()),
+            new HtmlReport.Fact("seed", Long.toString(options.seed)),
+            new HtmlReport.Fact("data", options.dataName + " (" + data.count() + " images)"),
+            new HtmlReport.Fact("preset", options.preset.name()),
+            new HtmlReport.Fact("guidance", Double.toString(options.guidance)),
+            new HtmlReport.Fact("wall seconds", String.format("%.0f", result.wallSeconds))));
+  }
+
+  private static HtmlReport.Row row(String method, Score score) {
+    return new HtmlReport.Row(method, score.nfe(), score.secondsPerImage(), score.fd());
   }
 
   private Map<String, Object> json(Result result) {

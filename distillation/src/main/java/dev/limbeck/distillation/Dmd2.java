@@ -86,6 +86,23 @@ public final class Dmd2 implements Distiller {
       return Arrays.copyOf(NoiseLevels.karras(n + 1), n);
     }
 
+    /** With another length. */
+    public Config withIterations(long number) {
+      return new Config(
+          number,
+          levels,
+          criticSteps,
+          generatorRate,
+          criticRate,
+          generatorWeight,
+          classifierWeight,
+          backwardSimulation,
+          normalised,
+          emaHalfLife,
+          warmUp,
+          clipNorm);
+    }
+
     public Config {
       if (levels.length == 0 || criticSteps < 1) {
         throw new IllegalArgumentException(

@@ -47,6 +47,12 @@ public final class EdmTraining implements Distiller {
       double emaHalfLife,
       long warmUp,
       double decay) {
+    /** With another length. */
+    public Config withSteps(long number) {
+      return new Config(
+          number, learningRate, logMean, logDeviation, labelDropout, emaHalfLife, warmUp, decay);
+    }
+
     /** Settings for small images; P_mean and P_std are the paper's. */
     public static Config small(long steps) {
       return new Config(steps, 2e-3, -1.2, 1.2, 0.1, 25_000, 100, 0.5);

@@ -1,6 +1,7 @@
 package dev.limbeck.distillation;
 
 import dev.limbeck.distillation.data.Dataset;
+import dev.limbeck.distillation.metrics.DigitClassifier;
 import dev.limbeck.distillation.metrics.FeatureExtractor;
 import dev.limbeck.distillation.metrics.FeatureStatistics;
 import dev.limbeck.distillation.metrics.FrechetDistance;
@@ -16,6 +17,22 @@ import java.util.function.IntConsumer;
  */
 public record Evaluation(
     FeatureExtractor extractor, FeatureStatistics reference, String referenceText, int samples) {
+  /** Against the 60,000 training digits of MNIST, by the statistics that come with Limbeck. */
+  public static Evaluation againstDigits(Device device, int samples) {
+    DigitClassifier extractor = DigitClassifier.builtIn(device);
+    FeatureStatistics digits = FeatureStatistics.builtIn(extractor);
+    return new Evaluation(
+        extractor, digits, "the " + digits.count() + " training digits of MNIST", samples);
+  }
+
+  /** Against every image of a data set. */
+  public static Evaluation against(Device device, Dataset data, String name, int samples) {
+    DigitClassifier extractor = DigitClassifier.builtIn(device);
+    float[][] features = extractor.features(device, data, 0, data.count());
+    String text = "the " + data.count() + " images of " + name;
+    return new Evaluation(extractor, FeatureStatistics.of(features), text, samples);
+  }
+
   /**
    * What was measured of a model.
    *

@@ -1,6 +1,8 @@
 package dev.limbeck.distillation;
 
 import dev.limbeck.autograd.Parameter;
+import dev.limbeck.distillation.data.DataException;
+import dev.limbeck.distillation.data.Resources;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
@@ -51,6 +53,22 @@ public record Model(UNetConfig config, int side, Sampler sampler, UNet network) 
   /** Images drawn with the model's own sampler. */
   public Generation generation() {
     return new Generation(denoiser(), sampler, side, side, config.inChannels(), config.classes());
+  }
+
+  /**
+   * The teacher that comes with Limbeck for a preset.
+   *
+   * @throws DataException if there is none
+   */
+  public static Model builtIn(Device device, Preset preset) {
+    String name = "teacher/mnist" + preset.side() + ".safetensors";
+    if (!Resources.exists(name)) {
+      throw new DataException(
+          "no teacher comes with the preset "
+              + preset.name()
+              + ": name one by --teacher, or train one by --train-teacher");
+    }
+    return Resources.withPath(name, path -> load(path, device));
   }
 
   /** Writes parameters that fit this model's configuration; an earlier file survives a failure. */

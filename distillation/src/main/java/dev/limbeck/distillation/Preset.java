@@ -22,6 +22,8 @@ public record Preset(
   private static final ProgressiveDistillation.Grid GRID =
       ProgressiveDistillation.Grid.KARRAS_TO_ZERO;
 
+  private static final ProgressiveDistillation.Solver SOLVER = ProgressiveDistillation.Solver.HEUN;
+
   /** Minutes on two cores: digits of 16×16. */
   public static Preset quick() {
     return new Preset(
@@ -31,8 +33,8 @@ public record Preset(
         64,
         EdmTraining.Config.small(2000),
         new ProgressiveDistillation.Config(
-            32, 4, 400, 5e-4, 1, GRID, ProgressiveDistillation.Weighting.TRUNCATED_SNR),
-        new Dmd2.Config(1500, new double[] {80}, 5, 2e-4, 4e-4, 0, 0, true, true, 2000, 50, 10),
+            16, 4, 600, 5e-4, 1, GRID, SOLVER, ProgressiveDistillation.Weighting.TRUNCATED_SNR),
+        new Dmd2.Config(2200, new double[] {80}, 5, 3e-4, 6e-4, 0, 0, true, true, 2000, 20, 10),
         5000);
   }
 
@@ -45,10 +47,38 @@ public record Preset(
         64,
         EdmTraining.Config.small(20_000),
         new ProgressiveDistillation.Config(
-            64, 4, 5000, 5e-4, 1, GRID, ProgressiveDistillation.Weighting.TRUNCATED_SNR),
+            32, 4, 5000, 5e-4, 1, GRID, SOLVER, ProgressiveDistillation.Weighting.TRUNCATED_SNR),
         new Dmd2.Config(
             20_000, new double[] {80}, 5, 1e-4, 2e-4, 1e-3, 1e-2, true, true, 20_000, 50, 10),
         5000);
+  }
+
+  /** With another batch size. */
+  public Preset withBatch(int size) {
+    return new Preset(name, side, network, size, teacher, pd, dmd2, evaluated);
+  }
+
+  /** With another number of samples for each Fréchet distance. */
+  public Preset withEvaluated(int samples) {
+    return new Preset(name, side, network, batch, teacher, pd, dmd2, samples);
+  }
+
+  /** With another length of every method: steps of each halving, iterations of the matching. */
+  public Preset withStudentSteps(long steps) {
+    return new Preset(
+        name,
+        side,
+        network,
+        batch,
+        teacher,
+        pd.withStepsPerStage(steps),
+        dmd2.withIterations(steps),
+        evaluated);
+  }
+
+  /** With another length of the teacher's training. */
+  public Preset withTeacherSteps(long steps) {
+    return new Preset(name, side, network, batch, teacher.withSteps(steps), pd, dmd2, evaluated);
   }
 
   /** The preset of a name. */

@@ -53,6 +53,13 @@ public final class ProgressiveDistillation implements Distiller {
     }
   }
 
+  /** How a step of the first teacher is taken. */
+  public enum Solver {
+    EULER,
+    /** Second order, two evaluations a step but for a step to 0. */
+    HEUN
+  }
+
   /** The weight of a sample's squared error in the clean image, with SNR = 1/σ². */
   public enum Weighting {
     /** 1: the error of the clean image. */
@@ -82,6 +89,8 @@ public final class ProgressiveDistillation implements Distiller {
    * @param endSteps steps of the last student
    * @param stepsPerStage training steps of each halving (paper: 50,000)
    * @param learningRate at the start of each halving, falling linearly to 0 (paper: 5e-5)
+   * @param solver how the first teacher, the one that is no student, takes its steps; the paper has
+   *     Euler, Heun needs fewer steps for the same error at twice their price
    * @param clipNorm largest global norm of the gradient (paper: 1)
    */
   public record Config(
@@ -91,10 +100,18 @@ public final class ProgressiveDistillation implements Distiller {
       double learningRate,
       double clipNorm,
       Grid grid,
+      Solver solver,
       Weighting weighting) {
     /** The paper's settings for CIFAR-10. */
     public static Config paper() {
-      return new Config(8192, 1, 50_000, 5e-5, 1, Grid.COSINE, Weighting.TRUNCATED_SNR);
+      return new Config(
+          8192, 1, 50_000, 5e-5, 1, Grid.COSINE, Solver.EULER, Weighting.TRUNCATED_SNR);
+    }
+
+    /** With another length of each halving. */
+    public Config withStepsPerStage(long steps) {
+      return new Config(
+          startSteps, endSteps, steps, learningRate, clipNorm, grid, solver, weighting);
     }
 
     public Config {
@@ -186,7 +203,13 @@ public final class ProgressiveDistillation implements Distiller {
    * @param interval for each sample, which of the student's steps: 0 is the noisiest
    */
   static Tensor target(
-      Denoiser teacher, Tensor x, double[] levels, int[] interval, StepInput in, Tensor labels) {
+      Denoiser teacher,
+      Solver solver,
+      Tensor x,
+      double[] levels,
+      int[] interval,
+      StepInput in,
+      Tensor labels) {
     int n = interval.length;
     double[][] s = new double[3][n];
     for (int i = 0; i < n; i++) {
@@ -195,8 +218,8 @@ public final class ProgressiveDistillation implements Distiller {
       }
     }
     try (Scope scope = Scope.open()) {
-      Tensor middle = euler(teacher, x, s[0], s[1], in, labels);
-      Tensor end = euler(teacher, middle, s[1], s[2], in, labels);
+      Tensor middle = step(teacher, solver, x, s[0], s[1], in, labels);
+      Tensor end = step(teacher, solver, middle, s[1], s[2], in, labels);
       double[] a = new double[n];
       double[] b = new double[n];
       for (int i = 0; i < n; i++) {
@@ -208,15 +231,47 @@ public final class ProgressiveDistillation implements Distiller {
     }
   }
 
-  private static Tensor euler(
-      Denoiser d, Tensor x, double[] from, double[] to, StepInput in, Tensor labels) {
+  private static Tensor step(
+      Denoiser d,
+      Solver solver,
+      Tensor x,
+      double[] from,
+      double[] to,
+      StepInput in,
+      Tensor labels) {
+    Tensor clean = d.denoise(x, in.perSample(from), labels);
+    Tensor euler = towards(clean, x, from, to, in);
+    if (solver == Solver.EULER) {
+      return euler;
+    }
+    // Heun: half a step by the slope here, half by the slope there; a step to 0 stays Euler's.
+    int n = from.length;
+    double[] there = new double[n];
+    double[] ofX = new double[n];
+    double[] ofClean = new double[n];
+    double[] ofSlope = new double[n];
+    for (int i = 0; i < n; i++) {
+      double h = (to[i] - from[i]) / 2;
+      boolean toZero = to[i] == 0;
+      there[i] = toZero ? from[i] : to[i];
+      ofX[i] = toZero ? 0 : 1 + h / from[i];
+      ofClean[i] = toZero ? 1 : -h / from[i];
+      ofSlope[i] = toZero ? 0 : h / to[i];
+    }
+    Tensor corrected = d.denoise(euler, in.perSample(there), labels);
+    Tensor half = RowOps.combine(in.perSample(ofX), x, in.perSample(ofClean), clean);
+    Tensor slope = euler.sub(corrected);
+    return RowOps.combine(Samplers.level(x, 1), half, in.perSample(ofSlope), slope);
+  }
+
+  /** x moved on the straight line to the clean estimate, from one noise level to another. */
+  private static Tensor towards(Tensor clean, Tensor x, double[] from, double[] to, StepInput in) {
     double[] keep = new double[from.length];
     double[] move = new double[from.length];
     for (int i = 0; i < from.length; i++) {
       keep[i] = to[i] / from[i];
       move[i] = 1 - keep[i];
     }
-    Tensor clean = d.denoise(x, in.perSample(from), labels);
     return RowOps.combine(in.perSample(keep), x, in.perSample(move), clean);
   }
 
@@ -263,8 +318,9 @@ public final class ProgressiveDistillation implements Distiller {
       Tensor level = input.perSample(sigma);
       Tensor noisy =
           RowOps.combine(input.perSample(ones), input.images(), level, input.noise("noise"));
-      Tensor target =
-          target(currentTeacher(input.step()), noisy, levels, interval, input, input.labels());
+      Solver solver = stage(input.step()) == 0 ? config.solver : Solver.EULER;
+      Denoiser from = currentTeacher(input.step());
+      Tensor target = target(from, solver, noisy, levels, interval, input, input.labels());
       Var answer = student.denoise(tape.input(noisy), level, input.labels());
       return RowOps.meanSquaredError(answer, target, input.perSample(weight));
     }

@@ -25,12 +25,12 @@ public final class TrainJob {
   public record Options(Device device, long seed, Dataset data, Path out, Preset preset) {}
 
   /** Told what is going on. */
-  public interface Watcher extends Trainer.Listener {
-    /** A part of the job begins. */
-    void begins(String part, long steps, int imagesPerStep);
+  public interface Watcher {
+    /** A part of the job begins, {@code first} of whose steps were done in an earlier run. */
+    void begins(String part, long first, long steps);
 
-    /** The part that began is so far. */
-    void progress(long step);
+    /** So many steps are done, the last with this loss (NaN if it has none) on so many images. */
+    void progress(long done, double loss, int images);
 
     /** The part is over; one line of what came out. */
     void ends(String result);
@@ -59,7 +59,10 @@ public final class TrainJob {
   /** Trains a teacher and writes it, with a picture of its samples beside it. */
   public Model run() {
     prepare(options.out);
-    Model teacher = trainTeacher();
+    Model teacher;
+    try (RunLog log = new RunLog(options.out)) {
+      teacher = trainTeacher(log);
+    }
     save("teacher", teacher, "EDM, seed " + options.seed + ", data " + options.data.hash());
     ImageGrid grid =
         ImageGrid.of(teacher.side(), teacher.side(), teacher.config().inChannels()).scale(3);
@@ -77,7 +80,7 @@ public final class TrainJob {
   }
 
   /** Trains a teacher as the preset says. */
-  Model trainTeacher() {
+  Model trainTeacher(RunLog log) {
     Preset p = options.preset;
     Model model =
         Model.create(
@@ -93,21 +96,33 @@ public final class TrainJob {
             model.denoiser().preconditioning(),
             options.data.classes(),
             p.batch());
-    train("teacher", training);
+    train("teacher", training, log);
     model.network().params().copyFrom(training.studentParameters());
     return model;
   }
 
   /** Runs a method, from its last checkpoint if there is one. */
-  void train(String part, Distiller distiller) {
+  void train(String part, Distiller distiller, RunLog log) {
     int batch = options.preset.batch();
-    watcher.begins(part, distiller.steps(), batch);
     Path checkpoint = options.out.resolve("checkpoint-" + part + ".safetensors");
     Batches batches = Batches.of(options.data, options.device, batch, options.seed);
-    String run = "preset " + options.preset.name() + " seed " + options.seed;
+    String run =
+        "preset " + options.preset.name() + " steps " + distiller.steps() + " seed " + options.seed;
     String fingerprint = run + " data " + options.data.hash();
-    Trainer.Options kept = new Trainer.Options(checkpoint, CHECKPOINT_EVERY, watcher);
-    new Trainer(distiller, batches, fingerprint, kept).run();
+    Trainer.Listener listener =
+        (unused, step, losses) -> {
+          log.losses(part, step, losses);
+          float last = 0;
+          for (float loss : losses.values()) {
+            last = loss;
+          }
+          watcher.progress(step + 1, last, batch);
+        };
+    Trainer.Options kept = new Trainer.Options(checkpoint, CHECKPOINT_EVERY, listener);
+    Trainer trainer = new Trainer(distiller, batches, fingerprint, kept);
+    long first = trainer.resume();
+    watcher.begins(part, first, distiller.steps());
+    trainer.run(first, distiller.steps());
     watcher.ends(distiller.steps() + " steps");
   }
 

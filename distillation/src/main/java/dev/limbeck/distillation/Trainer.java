@@ -62,11 +62,13 @@ public final class Trainer {
 
   /** Trains to the last step, from the checkpoint if there is one. */
   public void run() {
-    long first = 0;
-    if (options.checkpoint != null && Files.exists(options.checkpoint)) {
-      first = Checkpoint.restore(options.checkpoint, distiller, fingerprint);
-    }
-    run(first, distiller.steps());
+    run(resume(), distiller.steps());
+  }
+
+  /** Takes the state from the checkpoint, if there is one; the number of steps done. */
+  public long resume() {
+    boolean saved = options.checkpoint != null && Files.exists(options.checkpoint);
+    return saved ? Checkpoint.restore(options.checkpoint, distiller, fingerprint) : 0;
   }
 
   /** Trains the steps [from, to). */

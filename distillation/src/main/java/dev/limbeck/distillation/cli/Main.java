@@ -22,6 +22,8 @@ import picocli.CommandLine.ParameterException;
     versionProvider = Versions.class,
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {
+      DistillCommand.class,
+      TrainCommand.class,
       SampleCommand.class,
       CompareGoldenCommand.class,
       InfoCommand.class,

@@ -1,0 +1,127 @@
+package dev.limbeck.distillation.cli;
+
+import dev.limbeck.distillation.DistillJob;
+import dev.limbeck.distillation.Evaluation;
+import dev.limbeck.distillation.Methods;
+import dev.limbeck.distillation.Model;
+import dev.limbeck.distillation.Preset;
+import dev.limbeck.distillation.data.Dataset;
+import dev.limbeck.distillation.data.Datasets;
+import dev.limbeck.kernels.Device;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** The main job: from a teacher to students of few steps, with a report. */
+@Command(
+    name = "distill",
+    description = {
+      "Distils a teacher into students that draw in one or few steps, measures them, and writes"
+          + " models, pictures and a report into a folder.",
+      "A run that was interrupted goes on where it stopped when it is started again."
+    },
+    mixinStandardHelpOptions = true)
+final class DistillCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+  @Mixin private DeviceOption device;
+  @Mixin private DataOption data;
+  @Mixin private SeedOption seed;
+  @Mixin private OutOption out;
+  @Mixin private PresetOption preset;
+
+  @Option(
+      names = "--method",
+      split = ",",
+      paramLabel = "NAME",
+      description = "pd, dmd2; repeat it or separate by commas (default: all).")
+  private List<String> methods = Methods.names();
+
+  @ArgGroup private Origin origin = new Origin();
+
+  /** Where the teacher comes from. */
+  private static final class Origin {
+    @Option(
+        names = "--teacher",
+        paramLabel = "FILE",
+        description = "The teacher (default: the one that comes with Limbeck).")
+    private Path file;
+
+    @Option(names = "--train-teacher", description = "Train a teacher on the spot.")
+    private boolean train;
+  }
+
+  @Option(
+      names = "--guidance",
+      paramLabel = "SCALE",
+      defaultValue = "1",
+      description = "Scale of the guidance that students learn (default: ${DEFAULT-VALUE}, none).")
+  private double guidance;
+
+  @Option(
+      names = "--steps",
+      paramLabel = "N",
+      description = "Training steps of each halving (pd), and iterations (dmd2).")
+  private Long steps;
+
+  @Override
+  public Integer call() throws IOException {
+    methods.forEach(Methods::of);
+    Preset p = preset.preset();
+    if (steps != null) {
+      p = p.withStudentSteps(steps);
+    }
+    Dataset images = Datasets.open(data.data());
+    Path folder = out.folder("distill");
+    Device opened = device.open();
+    Evaluation evaluation =
+        data.data().equals(Datasets.MNIST)
+            ? Evaluation.againstDigits(opened, p.evaluated())
+            : Evaluation.against(opened, images, data.data(), p.evaluated());
+    DistillJob.Options options =
+        new DistillJob.Options(
+            opened,
+            seed.seed(),
+            data.data(),
+            images,
+            folder,
+            methods,
+            teacher(opened, p),
+            p,
+            guidance,
+            evaluation);
+    DistillJob.Result result = new DistillJob(options, new ConsoleWatcher()).run();
+    print(spec.commandLine().getOut(), result, evaluation, folder);
+    return 0;
+  }
+
+  private Model teacher(Device opened, Preset p) {
+    if (origin.train) {
+      return null;
+    }
+    return origin.file == null ? Model.builtIn(opened, p) : Model.load(origin.file, opened);
+  }
+
+  private static void print(
+      PrintWriter out, DistillJob.Result result, Evaluation evaluation, Path folder) {
+    out.printf("%-10s %5s %10s %12s%n", "", "NFE", "FD", "s/image");
+    out.printf("%-10s %5s %10.2f%n", "real", "", result.floor());
+    line(out, "teacher", result.teacher());
+    result.students().forEach((method, score) -> line(out, method, score));
+    out.printf(
+        "FD of %d samples against %s; %.0f s in all%n",
+        evaluation.samples(), evaluation.referenceText(), result.wallSeconds());
+    out.println("see " + folder.resolve("samples.png") + " and " + folder.resolve("report.html"));
+  }
+
+  private static void line(PrintWriter out, String name, Evaluation.Score score) {
+    out.printf("%-10s %5d %10.2f %12.5f%n", name, score.nfe(), score.fd(), score.secondsPerImage());
+  }
+}

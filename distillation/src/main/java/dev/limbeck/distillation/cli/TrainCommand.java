@@ -1,0 +1,42 @@
+package dev.limbeck.distillation.cli;
+
+import dev.limbeck.distillation.Preset;
+import dev.limbeck.distillation.TrainJob;
+import dev.limbeck.distillation.data.Dataset;
+import dev.limbeck.distillation.data.Datasets;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Trains a teacher. */
+@Command(
+    name = "train",
+    description = "Trains a diffusion teacher, which distill takes by --teacher.",
+    mixinStandardHelpOptions = true)
+final class TrainCommand implements Callable<Integer> {
+  @Mixin private DeviceOption device;
+  @Mixin private DataOption data;
+  @Mixin private SeedOption seed;
+  @Mixin private OutOption out;
+  @Mixin private PresetOption preset;
+
+  @Option(names = "--steps", paramLabel = "N", description = "Training steps.")
+  private Long steps;
+
+  @Override
+  public Integer call() throws IOException {
+    Preset p = preset.preset();
+    if (steps != null) {
+      p = p.withTeacherSteps(steps);
+    }
+    Dataset images = Datasets.open(data.data()).fitted(p.side());
+    Path folder = out.folder("teacher");
+    TrainJob.Options options = new TrainJob.Options(device.open(), seed.seed(), images, folder, p);
+    new TrainJob(options, new ConsoleWatcher()).run();
+    System.err.println("wrote " + folder.resolve("teacher.safetensors"));
+    return 0;
+  }
+}
