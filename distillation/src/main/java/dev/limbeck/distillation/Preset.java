@@ -29,11 +29,11 @@ public record Preset(
     return new Preset(
         "quick",
         16,
-        UNetConfig.mnist16(),
+        UNetConfig.mnist16().withWidths(32, 48),
         64,
         EdmTraining.Config.small(2000),
         new ProgressiveDistillation.Config(
-            16, 4, 600, 5e-4, 1, GRID, SOLVER, ProgressiveDistillation.Weighting.TRUNCATED_SNR),
+            16, 4, 800, 1.5e-3, 1, GRID, SOLVER, ProgressiveDistillation.Weighting.TRUNCATED_SNR),
         new Dmd2.Config(2200, new double[] {80}, 5, 3e-4, 6e-4, 0, 0, true, true, 2000, 20, 10),
         5000);
   }

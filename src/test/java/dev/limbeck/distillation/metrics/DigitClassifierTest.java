@@ -137,7 +137,7 @@ class DigitClassifierTest {
   void trainingLearnsAndIsReproducible() {
     Dataset train = Datasets.mnist().spread(640);
     Dataset test = Datasets.mnist().select(Dataset.range(1, 400));
-    FeatureTraining.Config config = new FeatureTraining.Config(6, 32, 2e-3f, 7);
+    FeatureTraining.Config config = new FeatureTraining.Config(12, 32, 2e-3f, 7);
     FeatureTraining.Result first = new FeatureTraining(device, train, test, config).run();
     assertTrue(first.testAccuracy() > 0.5, "accuracy " + first.testAccuracy());
     FeatureTraining.Config brief = new FeatureTraining.Config(1, 32, 2e-3f, 7);

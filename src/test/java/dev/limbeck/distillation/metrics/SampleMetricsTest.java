@@ -37,7 +37,7 @@ class SampleMetricsTest {
     double sum = 0;
     int trials = 200;
     for (int i = 0; i < trials; i++) {
-      sum += KernelDistance.between(normal(20, 4, 0, 2 * i), normal(20, 4, 0, 2 * i + 1)).value();
+      sum += KernelDistance.between(normal(20, 4, 0, 2L * i), normal(20, 4, 0, 2L * i + 1)).value();
     }
     // Biased, the mean would be about 2 (E k(x,x) - E k(x,y)) / 20, well above 0.5.
     assertEquals(0, sum / trials, 0.15);

@@ -122,7 +122,7 @@ class ReportTest {
     assertTrue(
         printed()
             .startsWith(
-                "\rpd [######..................]  25% 25/100  loss 2  1600 images/s  3 s left"),
+                "\rpd [######..................]  25% 25/100  loss 2.000  1600 images/s  3 s left"),
         printed());
     assertTrue(printed().endsWith("1 s" + " ".repeat(5) + System.lineSeparator()), printed());
   }
