@@ -85,7 +85,7 @@ public final class DistillJob {
     }
     ImageGrid grid = grid(teacher, students);
     grid.write(options.out.resolve("samples.png"));
-    double floor = floor();
+    double floor = options.evaluation.floor(options.device);
     double seconds = (System.nanoTime() - start) / 1e9;
     Result result = new Result(floor, teacherScore, scores, seconds);
     SafeFiles.write(options.out.resolve("metrics.json"), Json.writePretty(json(result)) + "\n");
@@ -155,12 +155,6 @@ public final class DistillJob {
             });
     watcher.ends(String.format("%d evaluations, FD %.2f", score.nfe(), score.fd()));
     return score;
-  }
-
-  /** The distance of as many real images that the reference does not hold. */
-  private double floor() {
-    int count = Math.min(options.evaluation.samples(), data.count());
-    return options.evaluation.distance(options.device, data.select(Dataset.range(0, count)));
   }
 
   private ImageGrid grid(Model teacher, List<Student> students) {

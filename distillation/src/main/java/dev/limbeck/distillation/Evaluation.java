@@ -1,6 +1,8 @@
 package dev.limbeck.distillation;
 
+import dev.limbeck.distillation.data.DataException;
 import dev.limbeck.distillation.data.Dataset;
+import dev.limbeck.distillation.data.Datasets;
 import dev.limbeck.distillation.metrics.DigitClassifier;
 import dev.limbeck.distillation.metrics.FeatureExtractor;
 import dev.limbeck.distillation.metrics.FeatureStatistics;
@@ -13,24 +15,55 @@ import java.util.function.IntConsumer;
  *
  * @param reference statistics of the real images that everything is compared with
  * @param referenceText which images these are and how many
+ * @param heldOut real images that the reference does not hold: their distance is the floor
  * @param samples images drawn for each measurement
  */
 public record Evaluation(
-    FeatureExtractor extractor, FeatureStatistics reference, String referenceText, int samples) {
+    FeatureExtractor extractor,
+    FeatureStatistics reference,
+    String referenceText,
+    Dataset heldOut,
+    int samples) {
   /** Against the 60,000 training digits of MNIST, by the statistics that come with Limbeck. */
   public static Evaluation againstDigits(Device device, int samples) {
     DigitClassifier extractor = DigitClassifier.builtIn(device);
     FeatureStatistics digits = FeatureStatistics.builtIn(extractor);
     return new Evaluation(
-        extractor, digits, "the " + digits.count() + " training digits of MNIST", samples);
+        extractor,
+        digits,
+        "the " + digits.count() + " training digits of MNIST",
+        spread(Datasets.mnist(), samples),
+        samples);
   }
 
-  /** Against every image of a data set. */
+  /** Against every second image of a data set; the others are held out. */
   public static Evaluation against(Device device, Dataset data, String name, int samples) {
     DigitClassifier extractor = DigitClassifier.builtIn(device);
-    float[][] features = extractor.features(device, data, 0, data.count());
-    String text = "the " + data.count() + " images of " + name;
-    return new Evaluation(extractor, FeatureStatistics.of(features), text, samples);
+    if (data.count() < 4) {
+      throw new DataException(
+          "data " + name + ": " + data.count() + " images are too few to measure distances");
+    }
+    Dataset even = everySecond(data, 0);
+    float[][] features = extractor.features(device, even, 0, even.count());
+    String text = "every second image of " + name + " (" + even.count() + ")";
+    return new Evaluation(
+        extractor,
+        FeatureStatistics.of(features),
+        text,
+        spread(everySecond(data, 1), samples),
+        samples);
+  }
+
+  private static Dataset everySecond(Dataset data, int first) {
+    int[] indices = new int[(data.count() - first + 1) / 2];
+    for (int i = 0; i < indices.length; i++) {
+      indices[i] = first + 2 * i;
+    }
+    return data.select(indices);
+  }
+
+  private static Dataset spread(Dataset data, int samples) {
+    return data.spread(Math.min(samples, data.count()));
   }
 
   /**
@@ -48,6 +81,11 @@ public record Evaluation(
     Dataset drawn = generation.draw(device, seed, samples, progress);
     double seconds = (System.nanoTime() - start) / 1e9 / samples;
     return new Score(generation.sampler().evaluations(), distance(device, drawn), seconds);
+  }
+
+  /** The distance of the images held out. */
+  public double floor(Device device) {
+    return distance(device, heldOut);
   }
 
   /** The Fréchet distance of any images to the reference. */
