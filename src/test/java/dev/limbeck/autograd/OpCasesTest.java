@@ -4,14 +4,18 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.DeviceTest;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
+import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
@@ -133,6 +137,68 @@ class OpCasesTest {
       largest = Math.max(largest, Math.abs(e));
     }
     assertArrayEquals(expected, actual, 2e-6f * largest, what);
+  }
+
+  /** The same operands as slices of an arena: offsets, sums into what is there, nothing outside. */
+  @DeviceTest
+  void parametersInAnArenaReceiveTheSameGradients(Device device) {
+    for (OpCase row : OpCases.all()) {
+      try (Scope scope = Scope.open()) {
+        Result expected = run(device, row);
+        List<Buffer> arenas = new ArrayList<>();
+        List<Parameter> parameters = new ArrayList<>();
+        for (int i = 0; i < row.inputs().size(); i++) {
+          Shape shape = row.inputs().get(i);
+          arenas.add(arena(device, row.values(i)));
+          arenas.add(arena(device, new float[shape.size()]));
+          Tensor value = new Tensor(arenas.get(2 * i).slice(GUARD, shape.size()), shape);
+          Tensor gradient = new Tensor(arenas.get(2 * i + 1).slice(GUARD, shape.size()), shape);
+          parameters.add(new Parameter("p" + i, value, gradient));
+        }
+        Var[] operands = new Var[parameters.size()];
+        for (int pass = 0; pass < 2; pass++) {
+          try (Tape tape = Tape.open(parameters)) {
+            Var recorded = tape.input(Tensor.zeros(device, Shape.of()));
+            for (int i = 0; i < operands.length; i++) {
+              operands[i] = parameters.get(i).var().beside(recorded);
+            }
+            Var y = row.apply().on(operands);
+            float[] weights = weights(y.value().size());
+            tape.backward(y, Tensor.of(device, y.shape(), weights));
+          }
+        }
+        for (int i = 0; i < operands.length; i++) {
+          float[] twice = expected.gradients.get(i).clone();
+          for (int k = 0; k < twice.length; k++) {
+            twice[k] *= 2;
+          }
+          float[] actual = parameters.get(i).gradient().toFloats();
+          assertClose(twice, actual, row + ", gradient of parameter " + i);
+          assertArrayEquals(row.values(i), parameters.get(i).value().toFloats(), row.toString());
+        }
+        arenas.forEach(arena -> assertGuarded(arena, row.toString()));
+      }
+    }
+  }
+
+  private static final int GUARD = Buffer.SLICE_ALIGNMENT;
+
+  private static Buffer arena(Device device, float[] inner) {
+    float[] host = new float[inner.length + 2 * GUARD];
+    Arrays.fill(host, Float.NaN);
+    System.arraycopy(inner, 0, host, GUARD, inner.length);
+    Buffer arena = device.allocate(DType.F32, host.length);
+    arena.upload(host, 0);
+    return arena;
+  }
+
+  private static void assertGuarded(Buffer arena, String what) {
+    float[] host = new float[arena.length()];
+    arena.download(host, 0);
+    for (int i = 0; i < host.length; i++) {
+      boolean outside = i < GUARD || i >= host.length - GUARD;
+      assertEquals(outside, Float.isNaN(host[i]), what + " touched " + (i - GUARD));
+    }
   }
 
   private record Result(float[] value, List<float[]> gradients) {}
