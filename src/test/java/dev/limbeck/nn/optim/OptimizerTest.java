@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.limbeck.autograd.Tape;
+import dev.limbeck.autograd.Var;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
@@ -249,6 +251,34 @@ class OptimizerTest {
     assertEquals(Math.sqrt(sum), params.globalNorm(), 1e-6 * Math.sqrt(sum));
     params.zeroGradients();
     assertEquals(0f, params.globalNorm());
+  }
+
+  @Test
+  void partsOfABatchAddUpToItsGradient() {
+    Device device = Device.cpu();
+    Params whole = params(device);
+    Params parts = params(device);
+    try (Scope scope = Scope.open()) {
+      Tensor x = Rng.of(6).normal(device, Shape.of(6, 13));
+      addGradient(whole, x, 0, 6);
+      addGradient(parts, x, 0, 1);
+      addGradient(parts, x, 1, 4);
+      addGradient(parts, x, 4, 6);
+    }
+    float[] expected = gradients(whole);
+    float[] sums = gradients(parts);
+    for (int i = 0; i < expected.length; i++) {
+      // The same terms, added in another order.
+      assertEquals(expected[i], sums[i], 1e-6f * (1 + Math.abs(expected[i])));
+    }
+    assertThrows(IllegalArgumentException.class, () -> Accumulation.share(null, 3, 2));
+  }
+
+  private static void addGradient(Params params, Tensor x, int from, int to) {
+    try (Tape tape = Tape.open(params.list())) {
+      Var y = tape.input(x.slice(0, from, to)).linear(params.get("a").var(), null);
+      tape.backward(Accumulation.share(y.square().mean(), to - from, x.dim(0)));
+    }
   }
 
   @Test
