@@ -25,6 +25,8 @@ import picocli.CommandLine.ParameterException;
       DistillCommand.class,
       TrainCommand.class,
       SampleCommand.class,
+      EvaluateCommand.class,
+      TrainFeaturesCommand.class,
       CompareGoldenCommand.class,
       InfoCommand.class,
       HelpCommand.class
