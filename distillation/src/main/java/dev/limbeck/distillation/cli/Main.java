@@ -25,6 +25,7 @@ import picocli.CommandLine.ParameterException;
       DistillCommand.class,
       TrainCommand.class,
       SampleCommand.class,
+      TrainFeaturesCommand.class,
       CompareGoldenCommand.class,
       InfoCommand.class,
       HelpCommand.class
