@@ -33,7 +33,7 @@ public record Preset(
         64,
         EdmTraining.Config.small(2000),
         new ProgressiveDistillation.Config(
-            16, 4, 800, 1.5e-3, 1, GRID, SOLVER, ProgressiveDistillation.Weighting.TRUNCATED_SNR),
+            16, 4, 1100, 1e-3, 1, GRID, SOLVER, ProgressiveDistillation.Weighting.TRUNCATED_SNR),
         new Dmd2.Config(2200, new double[] {80}, 5, 3e-4, 6e-4, 0, 0, true, true, 2000, 20, 10),
         5000);
   }
