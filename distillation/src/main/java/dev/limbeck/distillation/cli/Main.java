@@ -78,7 +78,7 @@ public final class Main implements Runnable {
   private static int tell(PrintStream err, CommandLine command, Throwable e) {
     err.println(command.getCommandSpec().qualifiedName() + ": " + Failure.sentence(e));
     trace(err, e);
-    return e instanceof UsageException ? USAGE : WRONG;
+    return WRONG;
   }
 
   private static void trace(PrintStream err, Throwable e) {
