@@ -71,12 +71,13 @@ public final class DistillJob {
     long start = System.nanoTime();
     Model teacher = options.teacher == null ? trainTeacher(log) : options.teacher;
     checkFits(teacher);
-    if (options.teacher != null) {
-      job().save("teacher", teacher, "a copy of the teacher");
-    }
     List<Student> students = new ArrayList<>();
     for (String method : options.methods) {
       students.add(distil(method, teacher, log));
+    }
+    // Only now: a folder of another run was refused above, and keeps its teacher.
+    if (options.teacher != null) {
+      job().save("teacher", teacher, "a copy of the teacher");
     }
     Score teacherScore = measure("teacher", teacher);
     Map<String, Score> scores = new LinkedHashMap<>();
@@ -130,7 +131,8 @@ public final class DistillJob {
   private Student distil(String method, Model teacher, RunLog log) {
     Teacher source = teacher.teacher().guided(options.guidance);
     Distiller distiller = Methods.of(method).create(options.preset, source, null);
-    job().train(method, distiller, log);
+    String origin = "teacher " + teacher.hash() + " guidance " + options.guidance;
+    job().train(method, distiller, origin, log);
     Params trained = distiller.studentParameters();
     Model student =
         Model.create(teacher.config(), teacher.side(), distiller.sampler(), options.device, 0);

@@ -17,9 +17,11 @@ import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import dev.limbeck.tensor.TensorFile;
 import dev.limbeck.tensor.TensorFileException;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.zip.CRC32C;
 
 /**
  * A denoising network on disk: what it is made of, and how it is meant to be sampled.
@@ -48,6 +50,18 @@ public record Model(UNetConfig config, int side, Sampler sampler, UNet network) 
     Shape sample = Shape.of(side, side, config.inChannels());
     return Teacher.of(
         denoiser(), () -> new UNet(config, device, Rng.of(0)), sample, config.classes());
+  }
+
+  /** Identifies the weights: a checksum of their bits. */
+  public String hash() {
+    CRC32C crc = new CRC32C();
+    for (Parameter p : network.params().list()) {
+      float[] values = p.value().toFloats();
+      ByteBuffer bytes = ByteBuffer.allocate(Float.BYTES * values.length);
+      bytes.asFloatBuffer().put(values);
+      crc.update(bytes);
+    }
+    return Long.toHexString(crc.getValue());
   }
 
   /** Images drawn with the model's own sampler. */

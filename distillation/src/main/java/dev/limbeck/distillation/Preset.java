@@ -38,7 +38,7 @@ public record Preset(
         5000);
   }
 
-  /** Hours: digits of 32×32. */
+  /** Digits of 32×32, without a limit of time. */
   public static Preset full() {
     return new Preset(
         "full",

@@ -96,19 +96,23 @@ public final class TrainJob {
             model.denoiser().preconditioning(),
             options.data.classes(),
             p.batch());
-    train("teacher", training, log);
+    train("teacher", training, "scratch", log);
     model.network().params().copyFrom(training.studentParameters());
     return model;
   }
 
-  /** Runs a method, from its last checkpoint if there is one. */
-  void train(String part, Distiller distiller, RunLog log) {
+  /**
+   * Runs a method, from its last checkpoint if there is one.
+   *
+   * @param origin what the method starts from: a checkpoint of another origin is refused
+   */
+  void train(String part, Distiller distiller, String origin, RunLog log) {
     int batch = options.preset.batch();
     Path checkpoint = options.out.resolve("checkpoint-" + part + ".safetensors");
     Batches batches = Batches.of(options.data, options.device, batch, options.seed);
     String run =
         "preset " + options.preset.name() + " steps " + distiller.steps() + " seed " + options.seed;
-    String fingerprint = run + " data " + options.data.hash();
+    String fingerprint = run + " data " + options.data.hash() + " from " + origin;
     Trainer.Listener listener =
         (unused, step, losses) -> {
           log.losses(part, step, losses);

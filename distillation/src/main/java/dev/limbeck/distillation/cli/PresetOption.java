@@ -10,7 +10,7 @@ final class PresetOption {
       paramLabel = "NAME",
       defaultValue = "quick",
       description =
-          "quick (16×16, minutes) or full (32×32, hours on a CPU; default: ${DEFAULT-VALUE}).")
+          "quick (16×16, minutes) or full (32×32, no limit of time; default: ${DEFAULT-VALUE}).")
   private String name;
 
   @Option(names = "--batch", paramLabel = "N", description = "Samples in a training step.")
