@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.ExactDenoisers;
+import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
 import dev.limbeck.kernels.Scope;
@@ -73,22 +74,21 @@ class GaussianTest {
   @Test
   void progressiveDistillation() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
-      ProgressiveDistillation.Grid grid = ProgressiveDistillation.Grid.KARRAS_TO_ZERO;
+      double[] levels = NoiseLevels.karrasToZero(16);
       ProgressiveDistillation pd =
           new ProgressiveDistillation(
               new ProgressiveDistillation.Config(
-                  16,
+                  levels,
                   4,
                   700,
                   3e-3,
                   1,
-                  grid,
                   ProgressiveDistillation.Solver.EULER,
                   ProgressiveDistillation.Weighting.TRUNCATED_SNR),
               teacher(device));
       train(pd, device);
       double[] student = moments(device, pd.student(), pd.sampler());
-      double[] expected = moments(device, EXACT, Samplers.eulerOn(grid.levels(16)));
+      double[] expected = moments(device, EXACT, Samplers.eulerOn(levels));
       for (int i = 0; i < 4; i++) {
         // Two trainings of 700 steps leave an error of about 2 % of the deviation.
         assertEquals(expected[i], student[i], .06);

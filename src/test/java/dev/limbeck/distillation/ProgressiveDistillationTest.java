@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import dev.limbeck.distillation.ProgressiveDistillation.Config;
-import dev.limbeck.distillation.ProgressiveDistillation.Grid;
 import dev.limbeck.distillation.ProgressiveDistillation.Weighting;
 import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.ExactDenoisers;
@@ -17,9 +16,11 @@ import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import java.util.Arrays;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class ProgressiveDistillationTest {
   private static final Denoiser MIXTURE =
@@ -44,11 +45,18 @@ class ProgressiveDistillationTest {
     };
   }
 
+  static Stream<Arguments> grids() {
+    return Stream.of(
+        Arguments.of("cosine", NoiseLevels.cosine(64)),
+        Arguments.of("shifted cosine", NoiseLevels.shiftedCosine(64, 2, 80)),
+        Arguments.of("Karras", NoiseLevels.karras(65)),
+        Arguments.of("Karras to 0", NoiseLevels.karrasToZero(64)));
+  }
+
   /** Halving from 64 steps to one leaves every sample where the first teacher put it. */
   @ParameterizedTest
-  @EnumSource(Grid.class)
-  void perfectStudentsLandOnTheTeachersSamples(Grid grid) {
-    double[] levels = grid.levels(64);
+  @MethodSource("grids")
+  void perfectStudentsLandOnTheTeachersSamples(String grid, double[] levels) {
     try (Scope scope = Scope.open()) {
       Tensor x = Rng.of(3).normal(Device.cpu(), Shape.of(20, 2)).mul((float) levels[0]);
       float[] expected = Samplers.euler(MIXTURE, x, levels, null).toFloats();
@@ -67,7 +75,7 @@ class ProgressiveDistillationTest {
   @Test
   void oneStepStudentKeepsTheTeachersDeviation() {
     Denoiser student = ExactDenoisers.gaussian(new double[] {0}, new double[] {.25});
-    double[] levels = Grid.COSINE.levels(64);
+    double[] levels = NoiseLevels.cosine(64);
     double start = levels[0];
     try (Scope scope = Scope.open()) {
       while (levels.length > 2) {
@@ -83,7 +91,7 @@ class ProgressiveDistillationTest {
   /** A first teacher with Heun's steps: one student step lands where two of Heun's do. */
   @Test
   void heunTeacher() {
-    double[] levels = Grid.KARRAS_TO_ZERO.levels(8);
+    double[] levels = NoiseLevels.karrasToZero(8);
     double[] half = NoiseLevels.halve(levels);
     try (Scope scope = Scope.open()) {
       Tensor x = Rng.of(3).normal(Device.cpu(), Shape.of(20, 2)).mul((float) levels[0]);
@@ -124,23 +132,21 @@ class ProgressiveDistillationTest {
         IllegalArgumentException.class,
         () ->
             new Config(
-                12,
+                NoiseLevels.karras(13),
                 5,
                 1,
                 1,
                 1,
-                Grid.KARRAS,
                 ProgressiveDistillation.Solver.EULER,
                 Weighting.CONSTANT));
     assertEquals(
         3,
         new Config(
-                32,
+                NoiseLevels.karrasToZero(32),
                 4,
                 1,
                 1,
                 1,
-                Grid.KARRAS_TO_ZERO,
                 ProgressiveDistillation.Solver.EULER,
                 Weighting.CONSTANT)
             .stages());

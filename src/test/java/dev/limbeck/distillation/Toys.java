@@ -1,5 +1,6 @@
 package dev.limbeck.distillation;
 
+import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.nn.UNetConfig;
@@ -39,12 +40,11 @@ final class Toys {
         batch,
         EdmTraining.Config.small(steps),
         new ProgressiveDistillation.Config(
-            8,
+            NoiseLevels.karrasToZero(8),
             2,
             steps / 2,
             1e-3,
             1,
-            ProgressiveDistillation.Grid.KARRAS_TO_ZERO,
             ProgressiveDistillation.Solver.HEUN,
             ProgressiveDistillation.Weighting.TRUNCATED_SNR),
         new Dmd2.Config(

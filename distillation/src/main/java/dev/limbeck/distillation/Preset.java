@@ -1,5 +1,6 @@
 package dev.limbeck.distillation;
 
+import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.nn.UNetConfig;
 
 /**
@@ -18,10 +19,6 @@ public record Preset(
     ProgressiveDistillation.Config pd,
     Dmd2.Config dmd2,
     int evaluated) {
-  /** Levels of the four-step student: Karras et al.'s, the last replaced by 0. */
-  private static final ProgressiveDistillation.Grid GRID =
-      ProgressiveDistillation.Grid.KARRAS_TO_ZERO;
-
   private static final ProgressiveDistillation.Solver SOLVER = ProgressiveDistillation.Solver.HEUN;
 
   /** Minutes on two cores: digits of 16×16. */
@@ -33,7 +30,13 @@ public record Preset(
         64,
         EdmTraining.Config.small(2000),
         new ProgressiveDistillation.Config(
-            16, 4, 1100, 1e-3, 1, GRID, SOLVER, ProgressiveDistillation.Weighting.TRUNCATED_SNR),
+            NoiseLevels.shiftedCosine(8, 2, NoiseLevels.SIGMA_MAX),
+            4,
+            2000,
+            1e-3,
+            1,
+            SOLVER,
+            ProgressiveDistillation.Weighting.TRUNCATED_SNR),
         new Dmd2.Config(2200, new double[] {80}, 5, 3e-4, 6e-4, 0, 0, true, true, 2000, 20, 10),
         5000);
   }
@@ -47,7 +50,13 @@ public record Preset(
         64,
         EdmTraining.Config.small(20_000),
         new ProgressiveDistillation.Config(
-            32, 4, 5000, 5e-4, 1, GRID, SOLVER, ProgressiveDistillation.Weighting.TRUNCATED_SNR),
+            NoiseLevels.shiftedCosine(16, 4, NoiseLevels.SIGMA_MAX),
+            4,
+            5000,
+            5e-4,
+            1,
+            SOLVER,
+            ProgressiveDistillation.Weighting.TRUNCATED_SNR),
         new Dmd2.Config(
             20_000, new double[] {80}, 5, 1e-4, 2e-4, 1e-3, 1e-2, true, true, 20_000, 50, 10),
         5000);

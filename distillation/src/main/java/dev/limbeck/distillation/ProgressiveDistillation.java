@@ -31,28 +31,6 @@ import java.util.Map;
  * @paper Salimans and Ho 2022, arXiv 2202.00512, algorithm 2
  */
 public final class ProgressiveDistillation implements Distiller {
-  /** Which levels the first teacher is sampled on. */
-  public enum Grid {
-    /** The paper's: u evenly spaced on the cosine schedule. */
-    COSINE,
-    /** Karras et al.'s levels down to σ_min, without a step to 0. */
-    KARRAS,
-    /** Karras et al.'s levels with the last one replaced by 0. */
-    KARRAS_TO_ZERO;
-
-    /** The levels of a sampler with this many steps. */
-    public double[] levels(int steps) {
-      if (this == COSINE) {
-        return NoiseLevels.cosine(steps);
-      }
-      double[] levels = NoiseLevels.karras(steps + 1);
-      if (this == KARRAS_TO_ZERO) {
-        levels[steps] = 0;
-      }
-      return levels;
-    }
-  }
-
   /** How a step of the first teacher is taken. */
   public enum Solver {
     EULER,
@@ -85,7 +63,8 @@ public final class ProgressiveDistillation implements Distiller {
   /**
    * The method's settings.
    *
-   * @param startSteps steps of the first teacher, a power of two times {@code endSteps}
+   * @param levels noise levels that the first teacher's steps lead over, {@code endSteps} times a
+   *     power of two steps; every level of a student is one of them
    * @param endSteps steps of the last student
    * @param stepsPerStage training steps of each halving (paper: 50,000)
    * @param learningRate at the start of each halving, falling linearly to 0 (paper: 5e-5)
@@ -94,27 +73,26 @@ public final class ProgressiveDistillation implements Distiller {
    * @param clipNorm largest global norm of the gradient (paper: 1)
    */
   public record Config(
-      int startSteps,
+      double[] levels,
       int endSteps,
       long stepsPerStage,
       double learningRate,
       double clipNorm,
-      Grid grid,
       Solver solver,
       Weighting weighting) {
     /** The paper's settings for CIFAR-10. */
     public static Config paper() {
       return new Config(
-          8192, 1, 50_000, 5e-5, 1, Grid.COSINE, Solver.EULER, Weighting.TRUNCATED_SNR);
+          NoiseLevels.cosine(8192), 1, 50_000, 5e-5, 1, Solver.EULER, Weighting.TRUNCATED_SNR);
     }
 
     /** With another length of each halving. */
     public Config withStepsPerStage(long steps) {
-      return new Config(
-          startSteps, endSteps, steps, learningRate, clipNorm, grid, solver, weighting);
+      return new Config(levels, endSteps, steps, learningRate, clipNorm, solver, weighting);
     }
 
     public Config {
+      int startSteps = levels.length - 1;
       if (endSteps < 1
           || startSteps % endSteps != 0
           || Integer.bitCount(startSteps / endSteps) != 1
@@ -130,7 +108,7 @@ public final class ProgressiveDistillation implements Distiller {
 
     /** Number of halvings. */
     public int stages() {
-      return Integer.numberOfTrailingZeros(startSteps / endSteps);
+      return Integer.numberOfTrailingZeros((levels.length - 1) / endSteps);
     }
   }
 
@@ -139,7 +117,6 @@ public final class ProgressiveDistillation implements Distiller {
   private final NetworkDenoiser student;
   private final NetworkDenoiser previous;
   private AdamW optimizer;
-  private final double[] startLevels;
 
   public ProgressiveDistillation(Config config, Teacher teacher) {
     this.config = config;
@@ -147,7 +124,6 @@ public final class ProgressiveDistillation implements Distiller {
     this.student = teacher.student();
     this.previous = teacher.student();
     this.optimizer = freshOptimizer();
-    this.startLevels = config.grid.levels(config.startSteps);
   }
 
   private AdamW freshOptimizer() {
@@ -175,7 +151,7 @@ public final class ProgressiveDistillation implements Distiller {
   }
 
   private double[] teacherLevels(long step) {
-    double[] levels = startLevels;
+    double[] levels = config.levels;
     for (int i = 0; i < stage(step); i++) {
       levels = NoiseLevels.halve(levels);
     }

@@ -33,6 +33,13 @@ class NoiseLevelsTest {
     }
   }
 
+  /** The shift multiplies every level, but for those beyond σ_max: at u = ½ the level is it. */
+  @Test
+  void shiftedCosine() {
+    double[] levels = NoiseLevels.shiftedCosine(4, 2, 80);
+    assertArrayEquals(new double[] {80, 4.828427, 2, .828427, 0}, levels, 1e-6);
+  }
+
   @Test
   void halvingKeepsBothEnds() {
     double[] halved = NoiseLevels.halve(new double[] {8, 4, 2, 1, 0});

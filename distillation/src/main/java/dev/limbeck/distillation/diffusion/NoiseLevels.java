@@ -69,6 +69,29 @@ public final class NoiseLevels {
   }
 
   /**
+   * σ = min(σ_max, shift · tan(π u/2)) at u = 1, 1 − 1/n, …, 1/n, and a final 0: the cosine
+   * schedule with its signal-to-noise ratio moved by −2 ln(shift), so that few steps lie where
+   * images of a given size take shape.
+   *
+   * @paper Hoogeboom et al. 2023, simple diffusion, arXiv 2301.11093, section 3.1
+   */
+  public static double[] shiftedCosine(int n, double shift, double sigmaMax) {
+    checkCount(n);
+    double[] sigmas = new double[n + 1];
+    for (int i = 0; i < n; i++) {
+      sigmas[i] = Math.min(sigmaMax, shift * Math.tan(Math.PI / 2 * (n - i) / n));
+    }
+    return sigmas;
+  }
+
+  /** Karras et al.'s levels of a sampler of n steps, the smallest replaced by 0. */
+  public static double[] karrasToZero(int n) {
+    double[] sigmas = karras(n + 1);
+    sigmas[n] = 0;
+    return sigmas;
+  }
+
+  /**
    * log(a²/b²) of the cosine schedule at time u, −2 ln tan(A u + B): 20 at u = 0, −20 at u = 1.
    *
    * @paper Salimans and Ho 2022, arXiv 2202.00512, section 2 and appendix

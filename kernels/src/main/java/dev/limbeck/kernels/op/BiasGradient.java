@@ -54,25 +54,17 @@ public record BiasGradient(int rows, int columns, Buffer g, Buffer db, boolean a
     ranges.chunks(
         runs,
         chunk -> {
-          int to = chunk * columns;
-          Arrays.fill(partial, to, to + columns, 0f);
-          for (int row = chunk * run; row < Math.min(rows, (chunk + 1) * run); row++) {
-            addRow(gs, g.offset() + row * columns, partial, to, columns);
-          }
+          int first = chunk * run;
+          int from = g.offset() + first * columns;
+          int count = Math.min(rows - first, run);
+          Rows.sum(ranges.simd(), gs, from, count, columns, partial, chunk * columns);
         });
     float[] ds = db.floats();
     if (!accumulate) {
       Arrays.fill(ds, db.offset(), db.offset() + columns, 0f);
     }
     for (int chunk = 0; chunk < runs; chunk++) {
-      addRow(partial, chunk * columns, ds, db.offset(), columns);
-    }
-  }
-
-  // A plain loop: the compiler turns it into vector additions by itself.
-  static void addRow(float[] x, int xo, float[] y, int yo, int count) {
-    for (int j = 0; j < count; j++) {
-      y[yo + j] += x[xo + j];
+      Rows.add(ranges.simd(), partial, chunk * columns, ds, db.offset(), columns);
     }
   }
 }

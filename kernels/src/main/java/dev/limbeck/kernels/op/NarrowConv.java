@@ -73,7 +73,7 @@ record NarrowConv(Conv2dDims d) {
             }
             if (residual != null) {
               int at = line * d.outW() * d.o();
-              BiasGradient.addRow(residual, ro + at, y, yo + at, d.outW() * d.o());
+              Rows.add(ranges.simd(), residual, ro + at, y, yo + at, d.outW() * d.o());
             }
           }
         });
@@ -182,7 +182,7 @@ record NarrowConv(Conv2dDims d) {
         int from = ((kernel - 1 - tap) * o + channel) * c;
         int to = wo + (channel * kernel + tap) * c;
         if (accumulate) {
-          BiasGradient.addRow(turned, from, dw, to, c);
+          Rows.add(ranges.simd(), turned, from, dw, to, c);
         } else {
           System.arraycopy(turned, from, dw, to, c);
         }

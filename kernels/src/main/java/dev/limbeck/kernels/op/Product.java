@@ -165,8 +165,11 @@ record Product(
     if (residual != null) {
       int column = fromStrip * Gemm.COLUMNS;
       int columns = Math.min(n, toStrip * Gemm.COLUMNS) - column;
-      for (int i = row; i < row + rows; i++) {
-        BiasGradient.addRow(residual, ro + i * n + column, c, co + i * n + column, columns);
+      boolean whole = columns == n;
+      int run = whole ? rows * n : columns;
+      for (int i = row; i < (whole ? row + 1 : row + rows); i++) {
+        int at = i * n + column;
+        Rows.add(ranges.simd(), residual, ro + at, c, co + at, run);
       }
     }
   }
@@ -187,7 +190,8 @@ record Product(
             layer(ranges, layer * Gemm.DEPTH, layer == first, partial, part * size);
           }
         });
-    ranges.split(m, Math.max(1, 65536 / n), (from, to) -> addParts(partial, parts, from, to));
+    ranges.split(
+        m, Math.max(1, 65536 / n), (from, to) -> addParts(ranges.simd(), partial, parts, from, to));
   }
 
   /** Adds one block's depth of the sum to a whole partial C. */
@@ -226,17 +230,17 @@ record Product(
     }
   }
 
-  private void addParts(float[] partial, int parts, int from, int to) {
+  private void addParts(boolean simd, float[] partial, int parts, int from, int to) {
     for (int row = from; row < to; row++) {
       int target = co + row * n;
       if (initStride == 0) {
         System.arraycopy(init, io, c, target, n);
       }
       for (int part = 0; part < parts; part++) {
-        BiasGradient.addRow(partial, (part * m + row) * n, c, target, n);
+        Rows.add(simd, partial, (part * m + row) * n, c, target, n);
       }
       if (residual != null) {
-        BiasGradient.addRow(residual, ro + row * n, c, target, n);
+        Rows.add(simd, residual, ro + row * n, c, target, n);
       }
     }
   }

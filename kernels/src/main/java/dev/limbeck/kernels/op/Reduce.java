@@ -179,22 +179,13 @@ public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int coun
 
   /** y ← the sum or maximum of {@code rows} rows. */
   private void block(boolean simd, float[] x, int xo, int rows, float[] y, int yo) {
-    int done = simd && op == Op.SUM ? Simd.sumRows(x, xo, rows, inner, y, yo) : 0;
-    int n = inner - done;
-    Arrays.fill(y, yo + done, yo + inner, op == Op.SUM ? 0f : Float.NEGATIVE_INFINITY);
-    for (int row = 0; row < rows && n > 0; row++) {
-      int at = xo + row * inner + done;
-      if (op == Op.SUM) {
-        addRow(x, at, y, yo + done, n);
-      } else {
-        maxRow(x, at, y, yo + done, n);
-      }
+    if (op == Op.SUM) {
+      Rows.sum(simd, x, xo, rows, inner, y, yo);
+      return;
     }
-  }
-
-  private static void addRow(float[] x, int xo, float[] y, int yo, int n) {
-    for (int i = 0; i < n; i++) {
-      y[yo + i] += x[xo + i];
+    Arrays.fill(y, yo, yo + inner, Float.NEGATIVE_INFINITY);
+    for (int row = 0; row < rows; row++) {
+      maxRow(x, xo + row * inner, y, yo, inner);
     }
   }
 
@@ -235,34 +226,5 @@ public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int coun
     }
 
     /** Sums columns in registers, four vectors of them at a time; answers how many it did. */
-    static int sumRows(float[] x, int xo, int rows, int width, float[] y, int yo) {
-      int l = S.length();
-      int i = 0;
-      for (; i <= width - 4 * l; i += 4 * l) {
-        FloatVector a = FloatVector.zero(S);
-        FloatVector b = a;
-        FloatVector c = a;
-        FloatVector d = a;
-        for (int row = 0; row < rows; row++) {
-          int at = xo + row * width + i;
-          a = a.add(FloatVector.fromArray(S, x, at));
-          b = b.add(FloatVector.fromArray(S, x, at + l));
-          c = c.add(FloatVector.fromArray(S, x, at + 2 * l));
-          d = d.add(FloatVector.fromArray(S, x, at + 3 * l));
-        }
-        a.intoArray(y, yo + i);
-        b.intoArray(y, yo + i + l);
-        c.intoArray(y, yo + i + 2 * l);
-        d.intoArray(y, yo + i + 3 * l);
-      }
-      for (; i <= width - l; i += l) {
-        FloatVector a = FloatVector.zero(S);
-        for (int row = 0; row < rows; row++) {
-          a = a.add(FloatVector.fromArray(S, x, xo + row * width + i));
-        }
-        a.intoArray(y, yo + i);
-      }
-      return i;
-    }
   }
 }

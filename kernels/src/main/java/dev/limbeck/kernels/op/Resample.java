@@ -145,6 +145,10 @@ public record Resample(int samples, int channels, Axis rows, Axis columns, Buffe
     }
   }
 
+  private float weight(int row, int column) {
+    return rows.weight[row] * columns.weight[column];
+  }
+
   private void pixel(int done, int from, int i, int j, int to) {
     float[] xs = x.floats();
     float[] ys = y.floats();
@@ -153,38 +157,78 @@ public record Resample(int samples, int channels, Axis rows, Axis columns, Buffe
       for (int a = rows.start[i]; a < rows.start[i + 1]; a++) {
         int row = from + rows.source[a] * columns.in * channels + c;
         for (int b = columns.start[j]; b < columns.start[j + 1]; b++) {
-          float weight = rows.weight[a] * columns.weight[b];
-          sum = Math.fma(xs[row + columns.source[b] * channels], weight, sum);
+          sum = Math.fma(xs[row + columns.source[b] * channels], weight(a, b), sum);
         }
       }
       ys[to + c] = sum;
     }
   }
 
-  /** The same on vectors of channels. */
+  /**
+   * The same on vectors of channels. Sums start from a product and run over the taps outside the
+   * loop over channels: a vector carried around a nest of short loops is boxed by the compiler, and
+   * resizing was most of what a training step left to the garbage collector.
+   */
   private static final class Simd {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
     /** Returns the first channel that is not done. */
     static int pixel(Resample k, int from, int i, int j, int to) {
-      float[] xs = k.x.floats();
-      float[] ys = k.y.floats();
       Axis rows = k.rows;
       Axis columns = k.columns;
-      int channels = k.channels;
-      int c = 0;
-      for (; c <= channels - S.length(); c += S.length()) {
-        FloatVector sum = FloatVector.zero(S);
-        for (int a = rows.start[i]; a < rows.start[i + 1]; a++) {
-          int row = from + rows.source[a] * columns.in * channels + c;
-          for (int b = columns.start[j]; b < columns.start[j + 1]; b++) {
-            FloatVector v = FloatVector.fromArray(S, xs, row + columns.source[b] * channels);
-            sum = v.fma(FloatVector.broadcast(S, rows.weight[a] * columns.weight[b]), sum);
-          }
-        }
-        sum.intoArray(ys, to + c);
+      int a = rows.start[i];
+      int b = columns.start[j];
+      int high = rows.start[i + 1] - a;
+      int wide = columns.start[j + 1] - b;
+      float[] xs = k.x.floats();
+      float[] ys = k.y.floats();
+      int c = k.channels;
+      int whole = S.loopBound(c);
+      if (high == 2 && wide == 2) {
+        int top = from + rows.source[a] * columns.in * c;
+        int bottom = from + rows.source[a + 1] * columns.in * c;
+        int left = columns.source[b] * c;
+        int right = columns.source[b + 1] * c;
+        pair(xs, top + left, k.weight(a, b), top + right, k.weight(a, b + 1), ys, to, whole);
+        add(xs, bottom + left, k.weight(a + 1, b), ys, to, whole);
+        add(xs, bottom + right, k.weight(a + 1, b + 1), ys, to, whole);
+        return whole;
       }
-      return c;
+      Arrays.fill(ys, to, to + (high * wide == 0 ? whole : 0), 0f);
+      for (int t = 0; t < high * wide; t++) {
+        int row = a + t / wide;
+        int column = b + t % wide;
+        int at = from + (rows.source[row] * columns.in + columns.source[column]) * c;
+        if (t == 0) {
+          first(xs, at, k.weight(row, column), ys, to, whole);
+        } else {
+          add(xs, at, k.weight(row, column), ys, to, whole);
+        }
+      }
+      return whole;
+    }
+
+    private static void first(float[] x, int xo, float w, float[] y, int yo, int whole) {
+      for (int c = 0; c < whole; c += S.length()) {
+        FloatVector.fromArray(S, x, xo + c).mul(w).intoArray(y, yo + c);
+      }
+    }
+
+    private static void add(float[] x, int xo, float w, float[] y, int yo, int whole) {
+      FloatVector weight = FloatVector.broadcast(S, w);
+      for (int c = 0; c < whole; c += S.length()) {
+        FloatVector sum = FloatVector.fromArray(S, y, yo + c);
+        FloatVector.fromArray(S, x, xo + c).fma(weight, sum).intoArray(y, yo + c);
+      }
+    }
+
+    private static void pair(
+        float[] x, int at, float v, int next, float w, float[] y, int yo, int whole) {
+      FloatVector weight = FloatVector.broadcast(S, w);
+      for (int c = 0; c < whole; c += S.length()) {
+        FloatVector sum = FloatVector.fromArray(S, x, at + c).mul(v);
+        FloatVector.fromArray(S, x, next + c).fma(weight, sum).intoArray(y, yo + c);
+      }
     }
   }
 }
