@@ -42,7 +42,8 @@ public final class Resources {
         Files.deleteIfExists(copy);
       }
     } catch (IOException e) {
-      throw DataException.because("cannot read the built-in " + name, e);
+      String where = System.getProperty("java.io.tmpdir");
+      throw DataException.because("cannot unpack the built-in " + name + " into " + where, e);
     }
   }
 }

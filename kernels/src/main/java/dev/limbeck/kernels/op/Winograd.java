@@ -295,7 +295,7 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
     for (int i = 0; i < rows; i++) {
       for (int j = 0; j < columns; j++) {
         int at = (i * outW + j) * o;
-        BiasGradient.addRow(residual, from + at, y, to + at, channels);
+        Rows.add(true, residual, from + at, y, to + at, channels);
       }
     }
   }

@@ -148,7 +148,7 @@ record WinogradGradient(Winograd plan) {
       for (int tap = 0; tap < 9; tap++) {
         int to = wo + (channel * 9 + tap) * plan.c() + across * Gemm.COLUMNS;
         if (accumulate) {
-          BiasGradient.addRow(taps, tap * Gemm.COLUMNS, dw, to, used);
+          Rows.add(true, taps, tap * Gemm.COLUMNS, dw, to, used);
         } else {
           System.arraycopy(taps, tap * Gemm.COLUMNS, dw, to, used);
         }

@@ -1,0 +1,180 @@
+package dev.limbeck.distillation.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.limbeck.distillation.Model;
+import dev.limbeck.kernels.Device;
+import dev.limbeck.tensor.Json;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import javax.imageio.ImageIO;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The main job from end to end, as short as can be, and what may happen to it. */
+class DistillCommandTest {
+  /** Checkpoints come every 200 steps: long enough for some. */
+  private static final String STEPS = "250";
+
+  @TempDir private Path folder;
+
+  private static List<String> distill(Path out, String... more) {
+    List<String> line = new ArrayList<>(List.of("distill", "--device=cpu", "--batch=2"));
+    line.addAll(List.of("--samples=20", "--out=" + out));
+    line.addAll(List.of(more));
+    return line;
+  }
+
+  private static String[] words(List<String> line) {
+    return line.toArray(new String[0]);
+  }
+
+  /** A process of its own, for what ends a process. */
+  private Process start(List<String> line, String shell) throws IOException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    if (ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent()) {
+      command.add("--add-modules=jdk.incubator.vector");
+    }
+    command.add("-Dlimbeck.threads=1");
+    command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
+    command.addAll(line);
+    List<String> all = new ArrayList<>();
+    if (shell != null) {
+      all.addAll(List.of("bash", "-c", shell + " exec \"$0\" \"$@\""));
+    }
+    all.addAll(command);
+    return new ProcessBuilder(all)
+        .redirectOutput(folder.resolve("said.txt").toFile())
+        .redirectErrorStream(true)
+        .start();
+  }
+
+  private String said() throws IOException {
+    return Files.readString(folder.resolve("said.txt"), StandardCharsets.UTF_8);
+  }
+
+  private static String hash(Path out, String method) {
+    Model model = Model.load(out.resolve("student-" + method + ".safetensors"), Device.cpu());
+    String hash = model.hash();
+    model.network().close();
+    return hash;
+  }
+
+  @Test
+  void everythingIsWritten() throws IOException {
+    Path out = folder.resolve("run");
+    MainTest.Run run = MainTest.run(words(distill(out, "--steps=3")));
+    assertEquals(0, run.status(), run.err());
+    Map<String, Object> metrics = Json.parseObject(Files.readString(out.resolve("metrics.json")));
+    for (String key : List.of("device", "seed", "data", "teacher", "students", "wall_seconds")) {
+      assertTrue(metrics.containsKey(key), key);
+    }
+    assertEquals(2, ((List<?>) metrics.get("students")).size());
+    // Rows: real, teacher, pd, dmd2; three pixels for each of the 16 of an image.
+    assertTrue(ImageIO.read(out.resolve("samples.png").toFile()).getHeight() >= 4 * 48);
+    assertTrue(Files.readString(out.resolve("report.html")).contains("</html>"));
+    try (Stream<Path> files = Files.list(out)) {
+      assertTrue(files.anyMatch(f -> f.getFileName().toString().contains("tfevents")));
+    }
+  }
+
+  /** Stopped by kill −9 at several moments and started again each time: the same bits. */
+  @Test
+  void killedRunsAreContinued() throws Exception {
+    Path whole = folder.resolve("whole");
+    Path cut = folder.resolve("cut");
+    MainTest.Run run = MainTest.run(words(distill(whole, "--steps=" + STEPS)));
+    assertEquals(0, run.status(), run.err());
+    for (String until : List.of("checkpoint-pd.safetensors", "checkpoint-dmd2.safetensors")) {
+      Process process = start(distill(cut, "--steps=" + STEPS), null);
+      while (process.isAlive() && !Files.exists(cut.resolve(until))) {
+        Thread.sleep(5);
+      }
+      assertTrue(process.isAlive(), () -> "ended before it could be killed");
+      process.destroyForcibly().waitFor();
+    }
+    assertFalse(Files.exists(cut.resolve("metrics.json")));
+    MainTest.Run again = MainTest.run(words(distill(cut, "--steps=" + STEPS)));
+    assertEquals(0, again.status(), again.err());
+    for (String method : List.of("pd", "dmd2")) {
+      assertEquals(hash(whole, method), hash(cut, method), method);
+    }
+  }
+
+  @Test
+  void aRunIsNotContinuedFromAnotherTeacherOrGuidance() {
+    Path out = folder.resolve("run");
+    assertEquals(0, MainTest.run(words(distill(out, "--steps=2", "--method=pd"))).status());
+    String kept = hash(out, "pd");
+    List<String> guided = distill(out, "--steps=2", "--method=pd", "--guidance=2");
+    String refused = MainTest.sentence(1, words(guided));
+    assertTrue(refused.contains("another run"), refused);
+    Path other = out.resolve("student-pd.safetensors");
+    List<String> taught = distill(out, "--steps=2", "--method=pd", "--teacher=" + other);
+    assertTrue(MainTest.sentence(1, words(taught)).contains("another run"));
+    assertEquals(kept, hash(out, "pd"));
+  }
+
+  @Test
+  void aFolderThatCannotBeMadeIsNamed() throws IOException {
+    Path file = Files.createFile(folder.resolve("file"));
+    String said = MainTest.sentence(1, words(distill(file.resolve("run"), "--steps=1")));
+    assertTrue(said.contains(file.resolve("run").toString()), said);
+  }
+
+  /** A limit on the size of files stands for a disk that is full. */
+  @Test
+  @EnabledOnOs({OS.LINUX, OS.MAC})
+  void aFullDiskIsOneSentenceAndCostsNoResult() throws Exception {
+    Path out = folder.resolve("run");
+    assertEquals(0, MainTest.run(words(distill(out, "--steps=2", "--method=pd"))).status());
+    byte[] kept = Files.readAllBytes(out.resolve("student-pd.safetensors"));
+    String checkpoint = "--checkpoint=" + out.resolve("student-pd.safetensors");
+    Path picture = out.resolve("samples.png");
+    byte[] drawn = Files.readAllBytes(picture);
+    Process sample =
+        start(
+            List.of("sample", "--device=cpu", checkpoint, "--count=1000", "--out=" + picture),
+            "ulimit -f 100;");
+    assertTrue(sample.waitFor(2, TimeUnit.MINUTES));
+    assertEquals(1, sample.exitValue(), said());
+    assertTrue(said().contains("samples.png") && !said().contains("\tat "), said());
+    assertTrue(Arrays.equals(drawn, Files.readAllBytes(picture)));
+    Path full = folder.resolve("full");
+    Process train = start(distill(full, "--steps=2", "--method=pd"), "ulimit -f 2000;");
+    assertTrue(train.waitFor(2, TimeUnit.MINUTES));
+    assertEquals(1, train.exitValue(), said());
+    assertTrue(said().contains("could not be written"), said());
+    assertFalse(said().contains("\tat "), said());
+    assertTrue(Arrays.equals(kept, Files.readAllBytes(out.resolve("student-pd.safetensors"))));
+  }
+
+  @Test
+  void evaluatePrintsEveryMeasure() throws IOException {
+    Path out = folder.resolve("run");
+    assertEquals(0, MainTest.run(words(distill(out, "--steps=1", "--method=dmd2"))).status());
+    Path model = out.resolve("student-dmd2.safetensors");
+    MainTest.Run run =
+        MainTest.run("evaluate", "--device=cpu", "--checkpoint=" + model, "--samples=30");
+    assertEquals(0, run.status(), run.err());
+    for (String measure :
+        List.of("Fréchet distance", "kernel distance", "precision", "recall", "Wasserstein")) {
+      assertTrue(run.out().contains(measure), run.out());
+    }
+    assertTrue(run.out().contains("30 samples"), run.out());
+    MainTest.sentence(2, "evaluate", "--checkpoint=" + model, "--samples=1");
+  }
+}
