@@ -47,7 +47,20 @@ class Dmd2Test {
   private static float generatorLoss(Device device, float brightness, boolean simulated) {
     Toys toys = new Toys(device);
     Dmd2.Config config =
-        new Dmd2.Config(9, Dmd2.Config.levels(3), 1, 1e-3, 1e-3, 0, 0, simulated, true, 0, 1, 10);
+        new Dmd2.Config(
+            9,
+            Dmd2.Config.levels(3),
+            Dmd2.Config.paperNoise(),
+            1,
+            1e-3,
+            1e-3,
+            0,
+            0,
+            simulated,
+            true,
+            0,
+            1,
+            10);
     Dmd2 method = new Dmd2(config, toys.teacher(), 8);
     // The critic starts as the teacher: let it differ, or the loss is zero.
     method.networks().get("critic").list().forEach(p -> p.value().addInPlace(.1f, p.value()));
@@ -80,6 +93,8 @@ class Dmd2Test {
   void settingsThatMakeNoSenseAreRefused() {
     assertThrows(
         IllegalArgumentException.class,
-        () -> new Dmd2.Config(1, new double[0], 5, 1, 1, 0, 0, true, true, 0, 1, 1));
+        () ->
+            new Dmd2.Config(
+                1, new double[0], Dmd2.Config.paperNoise(), 5, 1, 1, 0, 0, true, true, 0, 1, 1));
   }
 }

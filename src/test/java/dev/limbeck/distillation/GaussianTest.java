@@ -102,7 +102,19 @@ class GaussianTest {
       Dmd2 dmd2 =
           new Dmd2(
               new Dmd2.Config(
-                  1500, new double[] {80}, 5, 1e-3, 2e-3, 0, 0, true, true, 10_000, 10, 10),
+                  1500,
+                  new double[] {80},
+                  Dmd2.Config.paperNoise(),
+                  5,
+                  1e-3,
+                  2e-3,
+                  0,
+                  0,
+                  true,
+                  true,
+                  10_000,
+                  10,
+                  10),
               teacher(device),
               128);
       train(dmd2, device);

@@ -48,7 +48,19 @@ final class Toys {
             ProgressiveDistillation.Solver.HEUN,
             ProgressiveDistillation.Weighting.TRUNCATED_SNR),
         new Dmd2.Config(
-            steps, Dmd2.Config.levels(2), 3, 1e-3, 1e-3, 1e-2, 1e-2, true, true, 100, 5, 10),
+            steps,
+            Dmd2.Config.levels(2),
+            Dmd2.Config.paperNoise(),
+            3,
+            1e-3,
+            1e-3,
+            1e-2,
+            1e-2,
+            true,
+            true,
+            100,
+            5,
+            10),
         50);
   }
 }

@@ -41,7 +41,7 @@ import java.util.Map;
  * @paper Yin et al. 2024, arXiv 2405.14867, sections 4.1 to 4.5
  */
 public final class Dmd2 implements Distiller {
-  /** Levels of the table that noise levels are drawn from, as released with the paper. */
+  /** Levels of {@link Config#paperNoise}, as released with the paper. */
   private static final int TABLE = 1000;
 
   /** Added to the normaliser, which may vanish on toy data. */
@@ -52,6 +52,8 @@ public final class Dmd2 implements Distiller {
    *
    * @param iterations training iterations; the generator steps in every {@code criticSteps}-th
    * @param levels the generator's noise levels, one for a one-step generator
+   * @param noise descending levels, each as likely as the other, at which generated images are
+   *     noised for matching (the outer 2 % left out), for the critic and for the classifier
    * @param criticSteps critic steps for each generator step (paper: 5)
    * @param generatorWeight weight g_w of the adversarial term in the generator's loss (paper,
    *     ImageNet-64: 3e-3); 0 leaves the GAN out
@@ -65,6 +67,7 @@ public final class Dmd2 implements Distiller {
   public record Config(
       long iterations,
       double[] levels,
+      double[] noise,
       int criticSteps,
       double generatorRate,
       double criticRate,
@@ -78,7 +81,24 @@ public final class Dmd2 implements Distiller {
     /** The paper's settings for a one-step generator on ImageNet-64, GAN from the start. */
     public static Config paper() {
       return new Config(
-          200_000 * 5L, new double[] {80}, 5, 2e-6, 2e-6, 3e-3, 1e-2, true, true, 0, 500, 10);
+          200_000 * 5L,
+          new double[] {80},
+          paperNoise(),
+          5,
+          2e-6,
+          2e-6,
+          3e-3,
+          1e-2,
+          true,
+          true,
+          0,
+          500,
+          10);
+    }
+
+    /** A thousand of Karras et al.'s levels, as released with the paper. */
+    public static double[] paperNoise() {
+      return NoiseLevels.karras(TABLE);
     }
 
     /** Levels of a generator with n steps: n of Karras et al.'s levels, the smallest left out. */
@@ -91,6 +111,7 @@ public final class Dmd2 implements Distiller {
       return new Config(
           number,
           levels,
+          noise,
           criticSteps,
           generatorRate,
           criticRate,
@@ -104,7 +125,7 @@ public final class Dmd2 implements Distiller {
     }
 
     public Config {
-      if (levels.length == 0 || criticSteps < 1) {
+      if (levels.length == 0 || noise.length == 0 || criticSteps < 1) {
         throw new IllegalArgumentException(
             "dmd2 needs at least one noise level and one critic step, not "
                 + levels.length
@@ -124,7 +145,6 @@ public final class Dmd2 implements Distiller {
   private final List<Optimizer> criticOptimizers = new ArrayList<>();
   private final Ema ema;
   private final int classes;
-  private final double[] table;
 
   /** The generator's images of this iteration, left by its objective or made for the critic. */
   private Generated generated;
@@ -171,11 +191,6 @@ public final class Dmd2 implements Distiller {
     } else {
       this.ema = null;
       this.result = generator;
-    }
-    double[] descending = NoiseLevels.karras(TABLE);
-    this.table = new double[TABLE];
-    for (int i = 0; i < TABLE; i++) {
-      table[i] = descending[TABLE - 1 - i];
     }
   }
 
@@ -233,7 +248,7 @@ public final class Dmd2 implements Distiller {
     int[] drawn = in.integers(stream, to - from);
     double[] sigma = new double[drawn.length];
     for (int i = 0; i < sigma.length; i++) {
-      sigma[i] = table[from + drawn[i]];
+      sigma[i] = config.noise[config.noise.length - 1 - from - drawn[i]];
     }
     return sigma;
   }
@@ -290,8 +305,9 @@ public final class Dmd2 implements Distiller {
 
   private Tensor matchingTarget(StepInput in, Tensor x, Tensor labels) {
     try (Scope scope = Scope.open()) {
-      // 2 % to 98 % of the table: at its ends the two estimates agree or are meaningless.
-      Tensor level = in.perSample(drawLevels(in, "match", TABLE / 50, TABLE - TABLE / 50 + 1));
+      // 2 % to 98 % of the levels: at its ends the two estimates agree or are meaningless.
+      int edge = config.noise.length / 50;
+      Tensor level = in.perSample(drawLevels(in, "match", edge, config.noise.length - edge));
       Tensor noisy = RowOps.combine(Samplers.level(x, 1), x, level, in.noise("match"));
       Tensor real = teacher.denoise(noisy, level, labels);
       Tensor believed = critic.denoise(noisy, level, labels);
@@ -338,7 +354,7 @@ public final class Dmd2 implements Distiller {
 
   /** The classifier's logits on images noised at random levels of the whole table. */
   private Var noisyLogits(StepInput in, Var images, Tensor labels, String stream) {
-    Tensor level = in.perSample(drawLevels(in, stream, 0, TABLE));
+    Tensor level = in.perSample(drawLevels(in, stream, 0, config.noise.length));
     Var noise = Var.constant(in.noise(stream));
     Var noisy = RowOps.combine(Samplers.level(images.value(), 1), images, level, noise);
     return discriminator.logits(noisy, level, labels);
@@ -369,7 +385,7 @@ public final class Dmd2 implements Distiller {
     @Override
     public Var loss(Tape tape, StepInput in) {
       Generated fake = generatedImages(in);
-      double[] sigma = drawLevels(in, "critic", 0, TABLE);
+      double[] sigma = drawLevels(in, "critic", 0, config.noise.length);
       double[] weight = new double[sigma.length];
       for (int i = 0; i < sigma.length; i++) {
         weight[i] = critic.preconditioning().lossWeight(sigma[i]);
