@@ -33,34 +33,32 @@ final class Toys {
 
   /** Every part of every method switched on. */
   Preset preset(long steps, int batch) {
-    return new Preset(
-        "toy",
-        SIDE,
-        NETWORK,
-        batch,
-        EdmTraining.Config.small(steps),
-        new ProgressiveDistillation.Config(
-            NoiseLevels.karrasToZero(8),
-            2,
-            steps / 2,
-            1e-3,
-            1,
-            ProgressiveDistillation.Solver.HEUN,
-            ProgressiveDistillation.Weighting.TRUNCATED_SNR),
-        new Dmd2.Config(
-            steps,
-            Dmd2.Config.levels(2),
-            Dmd2.Config.paperNoise(),
-            3,
-            1e-3,
-            1e-3,
-            1e-2,
-            1e-2,
-            true,
-            true,
-            100,
-            5,
-            10),
-        50);
+    return Preset.quick()
+        .withBatch(batch)
+        .withEvaluated(50)
+        .with(
+            new ProgressiveDistillation.Config(
+                NoiseLevels.karrasToZero(8),
+                2,
+                steps / 2,
+                1e-3,
+                1,
+                ProgressiveDistillation.Solver.HEUN,
+                ProgressiveDistillation.Weighting.TRUNCATED_SNR))
+        .with(
+            new Dmd2.Config(
+                steps,
+                Dmd2.Config.levels(2),
+                Dmd2.Config.paperNoise(),
+                3,
+                1e-3,
+                1e-3,
+                1e-2,
+                1e-2,
+                true,
+                true,
+                100,
+                5,
+                10));
   }
 }

@@ -31,7 +31,7 @@ class TrainerTest {
   private static Distiller create(String method, Toys toys) {
     return method.equals("edm")
         ? toys.teacherTraining(20, BATCH)
-        : Methods.of(method).create(toys.preset(20, BATCH), toys.teacher(), null);
+        : Methods.of(method).create(toys.preset(20, BATCH), toys.teacher());
   }
 
   private static Batches batches(CpuDevice device) {

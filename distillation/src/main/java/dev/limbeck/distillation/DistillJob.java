@@ -130,7 +130,7 @@ public final class DistillJob {
 
   private Student distil(String method, Model teacher, RunLog log) {
     Teacher source = teacher.teacher().guided(options.guidance);
-    Distiller distiller = Methods.of(method).create(options.preset, source, null);
+    Distiller distiller = Methods.of(method).create(options.preset, source);
     String origin = "teacher " + teacher.hash() + " guidance " + options.guidance;
     job().train(method, distiller, origin, log);
     Params trained = distiller.studentParameters();

@@ -41,6 +41,14 @@ import java.util.Map;
  * @paper Yin et al. 2024, arXiv 2405.14867, sections 4.1 to 4.5
  */
 public final class Dmd2 implements Distiller {
+  /** Offered as {@code dmd2}. */
+  public static final Method METHOD =
+      new Method(
+          "dmd2",
+          (preset, teacher) ->
+              new Dmd2(
+                  preset.settings(Config.class, () -> Config.of(preset)), teacher, preset.batch()));
+
   /** Levels of {@link Config#paperNoise}, as released with the paper. */
   private static final int TABLE = 1000;
 
@@ -106,22 +114,24 @@ public final class Dmd2 implements Distiller {
       return Arrays.copyOf(NoiseLevels.karras(n + 1), n);
     }
 
-    /** With another length. */
-    public Config withIterations(long number) {
+    /** One step, without the adversarial term unless there is time for it. */
+    public static Config of(Preset preset) {
+      boolean patient = preset.patient();
+      double[] noise = NoiseLevels.shiftedCosine(TABLE, preset.shift(), NoiseLevels.SIGMA_MAX);
       return new Config(
-          number,
-          levels,
-          noise,
-          criticSteps,
-          generatorRate,
-          criticRate,
-          generatorWeight,
-          classifierWeight,
-          backwardSimulation,
-          normalised,
-          emaHalfLife,
-          warmUp,
-          clipNorm);
+          preset.studentSteps(patient ? 20_000 : 2200),
+          new double[] {NoiseLevels.SIGMA_MAX},
+          Arrays.copyOf(noise, TABLE),
+          5,
+          patient ? 1e-4 : 3e-4,
+          patient ? 2e-4 : 6e-4,
+          patient ? 1e-3 : 0,
+          patient ? 1e-2 : 0,
+          true,
+          true,
+          patient ? 20_000 : 2000,
+          patient ? 50 : 20,
+          10);
     }
 
     public Config {
@@ -155,27 +165,17 @@ public final class Dmd2 implements Distiller {
   /** What a generator is given: noise of a level, and classes. */
   private record GeneratorInput(Tensor noisy, Tensor level, Tensor labels) {}
 
-  /** Prepares training of a generator that starts as the teacher. */
-  public Dmd2(Config config, Teacher teacher, int batch) {
-    this(config, teacher, teacher.initial(), batch);
-  }
-
   /**
-   * Prepares training.
+   * Prepares training of a generator that starts as the teacher.
    *
    * @param batch samples in a step
-   * @param start the generator's first values: the teacher's, or those of another student; null for
-   *     fresh ones
    */
-  public Dmd2(Config config, Teacher teacher, Params start, int batch) {
+  public Dmd2(Config config, Teacher teacher, int batch) {
     this.config = config;
     this.teacher = teacher.denoiser();
     this.classes = teacher.classes();
     this.generator = teacher.student();
     this.critic = teacher.student();
-    if (start != null) {
-      generator.network().params().copyFrom(start);
-    }
     this.generatorOptimizer = adam(generator.network().params(), config.generatorRate);
     criticOptimizers.add(adam(critic.network().params(), config.criticRate));
     if (config.generatorWeight > 0) {

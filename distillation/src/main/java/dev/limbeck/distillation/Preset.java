@@ -1,33 +1,31 @@
 package dev.limbeck.distillation;
 
-import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.nn.UNetConfig;
-import java.util.Arrays;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Supplier;
 
 /**
- * The sizes of a run: resolution, network, and how long each part trains.
+ * The size of a run: resolution, network, batch, and how long training takes. What a method makes
+ * of it stands with the method.
  *
  * @param side images are brought to this height and width
  * @param batch samples in a training step
+ * @param patient whether to train students to their best rather than for minutes
+ * @param studentSteps training steps of each stage of a method, or null for the method's own choice
  * @param evaluated samples that each Fréchet distance is measured on
+ * @param settings of single methods, in place of what they would choose for this preset
  */
 public record Preset(
     String name,
     int side,
     UNetConfig network,
     int batch,
+    boolean patient,
     EdmTraining.Config teacher,
-    ProgressiveDistillation.Config pd,
-    Dmd2.Config dmd2,
-    int evaluated) {
-  private static final ProgressiveDistillation.Solver SOLVER = ProgressiveDistillation.Solver.HEUN;
-
-  /** Levels at which generated images are noised: most of them where digits take shape. */
-  private static double[] noise(double shift) {
-    int count = 1000;
-    return Arrays.copyOf(NoiseLevels.shiftedCosine(count, shift, NoiseLevels.SIGMA_MAX), count);
-  }
-
+    Long studentSteps,
+    int evaluated,
+    List<Object> settings) {
   /** Minutes on two cores: digits of 16×16. */
   public static Preset quick() {
     return new Preset(
@@ -35,18 +33,11 @@ public record Preset(
         16,
         UNetConfig.mnist16().withWidths(32, 48),
         64,
+        false,
         EdmTraining.Config.small(2000),
-        new ProgressiveDistillation.Config(
-            NoiseLevels.shiftedCosine(8, 2, NoiseLevels.SIGMA_MAX),
-            4,
-            2000,
-            1e-3,
-            1,
-            SOLVER,
-            ProgressiveDistillation.Weighting.TRUNCATED_SNR),
-        new Dmd2.Config(
-            2200, new double[] {80}, noise(2), 5, 3e-4, 6e-4, 0, 0, true, true, 2000, 20, 10),
-        5000);
+        null,
+        5000,
+        List.of());
   }
 
   /** Digits of 32×32, without a limit of time. */
@@ -56,58 +47,75 @@ public record Preset(
         32,
         UNetConfig.mnist32(),
         64,
+        true,
         EdmTraining.Config.small(20_000),
-        new ProgressiveDistillation.Config(
-            NoiseLevels.shiftedCosine(16, 4, NoiseLevels.SIGMA_MAX),
-            4,
-            5000,
-            5e-4,
-            1,
-            SOLVER,
-            ProgressiveDistillation.Weighting.TRUNCATED_SNR),
-        new Dmd2.Config(
-            20_000,
-            new double[] {80},
-            noise(4),
-            5,
-            1e-4,
-            2e-4,
-            1e-3,
-            1e-2,
-            true,
-            true,
-            20_000,
-            50,
-            10),
-        5000);
+        null,
+        5000,
+        List.of());
+  }
+
+  /**
+   * σ at which images of this size are half signal and half noise to the eye, in units of that of
+   * digits of 8×8: larger images show the same through more noise.
+   *
+   * @paper Hoogeboom et al. 2023, simple diffusion, arXiv 2301.11093, section 3.1
+   */
+  public double shift() {
+    return side / 8.0;
+  }
+
+  /** The settings of a method for this run: those given, or else the method's own. */
+  public <C> C settings(Class<C> type, Supplier<C> own) {
+    for (Object given : settings) {
+      if (type.isInstance(given)) {
+        return type.cast(given);
+      }
+    }
+    return own.get();
+  }
+
+  /** Training steps of a stage: those asked for, or else the method's own. */
+  public long studentSteps(long own) {
+    return studentSteps == null ? own : studentSteps;
+  }
+
+  /** With the settings of a method. */
+  public Preset with(Object methodSettings) {
+    List<Object> all = new ArrayList<>(List.of(methodSettings));
+    all.addAll(settings);
+    return new Preset(
+        name, side, network, batch, patient, teacher, studentSteps, evaluated, List.copyOf(all));
   }
 
   /** With another batch size. */
   public Preset withBatch(int size) {
-    return new Preset(name, side, network, size, teacher, pd, dmd2, evaluated);
+    return new Preset(
+        name, side, network, size, patient, teacher, studentSteps, evaluated, settings);
   }
 
   /** With another number of samples for each Fréchet distance. */
   public Preset withEvaluated(int samples) {
-    return new Preset(name, side, network, batch, teacher, pd, dmd2, samples);
+    return new Preset(
+        name, side, network, batch, patient, teacher, studentSteps, samples, settings);
   }
 
   /** With another length of every method: steps of each halving, iterations of the matching. */
   public Preset withStudentSteps(long steps) {
+    return new Preset(name, side, network, batch, patient, teacher, steps, evaluated, settings);
+  }
+
+  /** With another length of the teacher's training. */
+  public Preset withTeacherSteps(long steps) {
     return new Preset(
         name,
         side,
         network,
         batch,
-        teacher,
-        pd.withStepsPerStage(steps),
-        dmd2.withIterations(steps),
-        evaluated);
-  }
-
-  /** With another length of the teacher's training. */
-  public Preset withTeacherSteps(long steps) {
-    return new Preset(name, side, network, batch, teacher.withSteps(steps), pd, dmd2, evaluated);
+        patient,
+        teacher.withSteps(steps),
+        studentSteps,
+        evaluated,
+        settings);
   }
 
   /** The preset of a name. */
