@@ -172,6 +172,41 @@ class UNetTest {
     }
   }
 
+  /** One step's gradients, the input's last, and the peak of memory. */
+  private List<float[]> gradients(UNet net, Tensor x, long[] peak) {
+    net.params().zeroGradients();
+    try (Tape tape = Tape.open(net.params().list())) {
+      List<Var> inputs = new ArrayList<>();
+      device.resetPeak();
+      long before = device.memory().liveBytes();
+      loss(net, x, tape, inputs);
+      peak[0] = device.memory().peakBytes() - before;
+      List<float[]> all = new ArrayList<>();
+      net.params().list().forEach(p -> all.add(p.gradient().toFloats()));
+      all.add(inputs.get(0).gradient().toFloats());
+      return all;
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("configurations")
+  void recomputingChangesNoBitAndHoldsLess(UNetConfig config) {
+    try (Scope scope = Scope.open();
+        UNet net = new UNet(config, device, Rng.of(1))) {
+      perturb(net.params());
+      int side = 16 * config.sideMultiple();
+      Tensor x = Rng.of(2).normal(device, Shape.of(2, side, side, 2));
+      long[] kept = new long[1];
+      long[] recomputed = new long[1];
+      List<float[]> expected = gradients(net, x, kept);
+      List<float[]> found = gradients(net.recomputing(true), x, recomputed);
+      for (int i = 0; i < expected.size(); i++) {
+        assertArrayEquals(expected.get(i), found.get(i));
+      }
+      assertTrue(recomputed[0] < 0.8 * kept[0], recomputed[0] + " against " + kept[0]);
+    }
+  }
+
   private static float[] moved(float[] values, float[] direction, double step) {
     float[] moved = new float[values.length];
     for (int i = 0; i < moved.length; i++) {

@@ -1,5 +1,6 @@
 package dev.limbeck.nn;
 
+import dev.limbeck.autograd.Checkpoint;
 import dev.limbeck.autograd.Var;
 import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
@@ -21,6 +22,7 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 /**
  * The U-shaped convolutional network of diffusion models: an encoder that halves the resolution
@@ -44,14 +46,21 @@ public final class UNet implements Network, AutoCloseable {
   private final List<Level> decoder = new ArrayList<>();
   private final GroupNorm lastNorm;
   private final Conv2d last;
+  private boolean recomputing;
 
   /** A residual block, and attention behind it or null. */
   private record Stage(ResBlock block, SelfAttention attention) {
-    Var forward(Var x, Var e, Dropout dropout) {
-      try (Scope scope = Scope.open()) {
-        Var h = block.forward(x, e, dropout);
-        return scope.keep(attention == null ? h : attention.forward(h));
-      }
+    /** Of the embedding and the images, or of embedding, images and skip. */
+    Var forward(boolean recompute, Dropout dropout, Var... embeddingAndParts) {
+      Function<Var[], Var> body =
+          v -> {
+            try (Scope scope = Scope.open()) {
+              Var x = v.length == 2 ? v[1] : Var.concat(3, v[1], v[2]);
+              Var h = block.forward(x, v[0], dropout);
+              return scope.keep(attention == null ? h : attention.forward(h));
+            }
+          };
+      return recompute ? Checkpoint.run(body, embeddingAndParts) : body.apply(embeddingAndParts);
     }
   }
 
@@ -185,6 +194,15 @@ public final class UNet implements Network, AutoCloseable {
     return device;
   }
 
+  /**
+   * Whether training keeps each block's inputs only, and computes the rest of it again for the
+   * gradient: the same bits from a fraction of the memory, for one more forward pass.
+   */
+  public UNet recomputing(boolean on) {
+    recomputing = on;
+    return this;
+  }
+
   @Override
   public Params params() {
     return params;
@@ -242,15 +260,12 @@ public final class UNet implements Network, AutoCloseable {
     Var e = embedding.forward(x, noiseCondition, labels, guidance);
     Deque<Var> skips = new ArrayDeque<>();
     Var features = encode(scope, x, e, dropout, skips);
-    Var h = middleIn.forward(features, e, dropout);
+    Var h = middleIn.forward(recomputing, dropout, e, features);
     h = replace(scope, h, middleOut.forward(h, e, dropout));
     for (Level level : decoder) {
       for (Stage stage : level.stages()) {
         Var skip = skips.removeLast();
-        Var next;
-        try (Scope inner = Scope.open()) {
-          next = inner.keep(stage.forward(Var.concat(3, h, skip), e, dropout));
-        }
+        Var next = stage.forward(recomputing, dropout, e, h, skip);
         if (skip != features) {
           scope.free(skip.buffer());
         }
@@ -280,7 +295,7 @@ public final class UNet implements Network, AutoCloseable {
     push(skips, h);
     for (Level level : encoder) {
       for (Stage stage : level.stages()) {
-        h = step(scope, h, stage.forward(h, e, dropout), skips);
+        h = step(scope, h, stage.forward(recomputing, dropout, e, h), skips);
       }
       if (!level.isLast()) {
         h = step(scope, h, level.toNext(h, e, dropout), skips);
