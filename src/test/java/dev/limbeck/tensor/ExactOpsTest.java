@@ -292,6 +292,8 @@ class ExactOpsTest {
     Tensor logits = Tensor.of(device, Shape.of(1, 2), 0f, (float) Math.log(3));
     Tensor second = Tensor.of(device, Shape.of(1), new int[] {1});
     assertEquals((float) Math.log(4 / 3.0), logits.crossEntropy(second).item(), 1e-6f);
+    Tensor masked = Tensor.of(device, Shape.of(1, 2), Float.NEGATIVE_INFINITY, 5f);
+    assertEquals(0f, masked.crossEntropy(second).item(), 1e-9f);
   }
 
   @DeviceTest

@@ -152,7 +152,11 @@ final class AxisOps {
     checkLabels(x, labels);
     try (Scope scope = Scope.open()) {
       Tensor chosen = oneHot(labels, x.dim(-1), x.device());
-      return scope.keep(x.logSoftmax(-1).mul(chosen).sum().mul(-1f / labels.size()));
+      // Chosen, not multiplied by 0 and 1: a class that was masked out has logit -∞.
+      Tensor none = Tensor.zeros(x.device(), Shape.of(1));
+      Tensor picked =
+          Tensor.where(chosen, x.logSoftmax(-1).reshape(chosen.shape().toArray()), none);
+      return scope.keep(picked.sum().mul(-1f / labels.size()));
     }
   }
 
