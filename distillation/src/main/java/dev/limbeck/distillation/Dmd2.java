@@ -33,7 +33,10 @@ import java.util.Map;
  * <p>which is, up to the normaliser, the gradient of the reverse Kullback-Leibler divergence. The
  * critic takes several steps for each of the generator's (two time scales); an optional classifier
  * on the critic's bottleneck tells noised real from noised generated images (GAN); with several
- * levels the generator is trained on its own intermediate results (backward simulation).
+ * levels the generator is trained on its own intermediate results (backward simulation). The critic
+ * sees the results of all levels together: it is their mixture that is matched, and levels that
+ * start from fresh weights may divide the modes among them; started as the teacher, each has them
+ * all.
  *
  * <p>The generator's loss reaches the generator only, through the frozen classifier; the critic's
  * loss reaches critic and classifier.
@@ -119,10 +122,10 @@ public final class Dmd2 implements Distiller {
       boolean patient = preset.patient();
       double[] noise = NoiseLevels.shiftedCosine(TABLE, preset.shift(), NoiseLevels.SIGMA_MAX);
       return new Config(
-          preset.studentSteps(patient ? 20_000 : 2200),
+          preset.studentSteps(patient ? 20_000 : 1800),
           new double[] {NoiseLevels.SIGMA_MAX},
           Arrays.copyOf(noise, TABLE),
-          5,
+          patient ? 5 : 3,
           patient ? 1e-4 : 3e-4,
           patient ? 2e-4 : 6e-4,
           patient ? 1e-3 : 0,
