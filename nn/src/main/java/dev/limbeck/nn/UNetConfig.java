@@ -361,7 +361,7 @@ public record UNetConfig(
     return 1 << (levels() - 1);
   }
 
-  int groupsOf(int channels) {
+  public int groupsOf(int channels) {
     return groups > 0 ? groups : Math.max(1, Math.min(32, channels / 4));
   }
 
