@@ -154,7 +154,7 @@ final class OpCase implements PeerCase {
       float[][] a = oursOnce(true);
       float[][] b = theirsOnce(layout, true);
       for (int i = 0; i < a.length; i++) {
-        worst = Math.max(worst, Torch.difference(a[i], b[i]));
+        worst = Math.max(worst, Torch.difference(a[i], b[i], 0));
       }
     }
     return worst;

@@ -1,5 +1,6 @@
 package dev.limbeck.bench.peers;
 
+import dev.limbeck.bench.PeerSuite;
 import dev.limbeck.bench.peers.Torch.Layout;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.cpu.CpuDevice;
@@ -7,6 +8,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -14,37 +16,23 @@ import java.util.regex.Pattern;
 import org.bytedeco.pytorch.global.torch;
 
 /** Times Limbeck and libtorch by turns in one process. */
-public final class Peers {
+public final class Peers implements PeerSuite {
   /** Results further apart than this, relative to the largest value, are no comparison. */
   private static final double TOLERANCE = 1e-3;
 
-  private static final double WARM_UP_SECONDS = 2;
+  private static final double WARM_UP_SECONDS = 3;
   private static final double TURN_SECONDS = 0.25;
   private static final int PAIRS = 9;
 
-  private final int threads;
-  private final Consumer<String> progress;
-
-  /**
-   * Prepares both sides.
-   *
-   * @param threads of each side
-   * @param progress told what is going on, a line at a time
-   */
-  public Peers(int threads, Consumer<String> progress) {
-    this.threads = threads;
-    this.progress = progress;
-    torch.set_num_threads(threads);
-    progress.accept(torch.show_config().getString());
-  }
-
-  /** The names of all cases. */
-  public static List<String> names() {
+  @Override
+  public List<String> names() {
     return List.copyOf(PeerCases.all().keySet());
   }
 
-  /** Times the cases whose name contains a match of the expression. */
-  public List<Map<String, Object>> run(Pattern only) {
+  @Override
+  public List<Map<String, Object>> run(Pattern only, int threads, Consumer<String> progress) {
+    torch.set_num_threads(threads);
+    progress.accept(torch.show_config().getString());
     List<Map<String, Object>> results = new ArrayList<>();
     for (Map.Entry<String, Function<Device, PeerCase>> entry : PeerCases.all().entrySet()) {
       if (!only.matcher(entry.getKey()).find()) {
@@ -52,14 +40,15 @@ public final class Peers {
       }
       try (CpuDevice device = CpuDevice.open(true, threads);
           PeerCase work = entry.getValue().apply(device)) {
-        results.add(time(entry.getKey(), work));
+        results.add(time(entry.getKey(), work, threads, progress));
       }
     }
     return results;
   }
 
-  /** The first pairs of turns that both sides take, until they are warm, are not counted. */
-  private Map<String, Object> time(String name, PeerCase work) {
+  /** Checks that both sides compute the same, warms both up, and times them by turns. */
+  private static Map<String, Object> time(
+      String name, PeerCase work, int threads, Consumer<String> progress) {
     double difference = work.difference();
     if (!(difference < TOLERANCE)) {
       throw new IllegalStateException(
@@ -88,7 +77,7 @@ public final class Peers {
     result.put("speedup", rounded(speedups[PAIRS / 2]));
     result.put("speedup_min", rounded(speedups[0]));
     result.put("speedup_max", rounded(speedups[PAIRS - 1]));
-    result.put("peer_layout", work.hasLayout() ? layout.name().toLowerCase(java.util.Locale.ROOT) : "");
+    result.put("peer_layout", work.hasLayout() ? layout.name().toLowerCase(Locale.ROOT) : "");
     result.put("difference", difference);
     progress.accept(
         String.format(

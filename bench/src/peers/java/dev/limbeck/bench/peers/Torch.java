@@ -50,17 +50,23 @@ final class Torch {
     return floats(t.permute(0, 2, 3, 1));
   }
 
-  /** The largest difference, relative to the largest value. */
-  static double difference(float[] ours, float[] theirs) {
+  static double largest(float[] values) {
+    double largest = 0;
+    for (float value : values) {
+      largest = Math.max(largest, Math.abs(value));
+    }
+    return largest;
+  }
+
+  /** The largest difference, relative to the largest value, or to the floor where that is more. */
+  static double difference(float[] ours, float[] theirs, double floor) {
     if (ours.length != theirs.length) {
       throw new IllegalStateException(ours.length + " numbers against " + theirs.length);
     }
     double most = 0;
-    double largest = 1e-30;
     for (int i = 0; i < ours.length; i++) {
       most = Math.max(most, Math.abs((double) ours[i] - theirs[i]));
-      largest = Math.max(largest, Math.abs(theirs[i]));
     }
-    return most / largest;
+    return most / Math.max(floor, Math.max(1e-30, largest(theirs)));
   }
 }

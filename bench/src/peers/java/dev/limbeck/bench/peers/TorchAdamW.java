@@ -53,14 +53,27 @@ final class TorchAdamW {
     for (String prefix : new String[] {"p", "g", "m", "v", "s", "e"}) {
       arguments.append(arguments.length() == 0 ? "" : ", ").append(names(prefix, n));
     }
-    String empty = "torch.jit.annotate(List[Tensor], [])";
-    return "def step(" + arguments + "):\n"
-        + list("p", n) + list("g", n) + list("m", n) + list("v", n) + list("s", n) + list("e", n)
+    String empty = "[]"; // of tensors, as an empty list is in a script
+    return "def step("
+        + arguments
+        + "):\n"
+        + list("p", n)
+        + list("g", n)
+        + list("m", n)
+        + list("v", n)
+        + list("s", n)
+        + list("e", n)
         + "  torch._foreach_add_(s, 1)\n"
-        + "  torch._fused_adamw_(p, g, m, v, " + empty + ", s, lr=" + rate
-        + ", beta1=0.9, beta2=0.999, weight_decay=" + decay
+        + "  torch._fused_adamw_(p, g, m, v, "
+        + empty
+        + ", s, lr="
+        + rate
+        + ", beta1=0.9, beta2=0.999, weight_decay="
+        + decay
         + ", eps=1e-8, amsgrad=False, maximize=False)\n"
-        + "  torch._foreach_lerp_(e, p, " + (1 - ema) + ")\n"
+        + "  torch._foreach_lerp_(e, p, "
+        + (1 - (double) ema)
+        + ")\n"
         + "  return 0\n";
   }
 

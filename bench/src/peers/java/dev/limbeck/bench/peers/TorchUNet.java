@@ -29,8 +29,7 @@ final class TorchUNet {
     for (Parameter p : net.params().list()) {
       int[] shape = p.value().shape().toArray();
       float[] values = p.value().toFloats();
-      Tensor t =
-          shape.length == 4 ? Torch.image(values, layout, shape) : Torch.of(values, shape);
+      Tensor t = shape.length == 4 ? Torch.image(values, layout, shape) : Torch.of(values, shape);
       weights.put(p.name(), t.set_requires_grad(true));
     }
   }
@@ -111,7 +110,8 @@ final class TorchUNet {
   }
 
   private Tensor attend(AttendIn where, String name, int i, int count, Tensor h) {
-    boolean attends = where == AttendIn.EVERY_BLOCK || where == AttendIn.LAST_BLOCK && i == count - 1;
+    boolean attends =
+        where == AttendIn.EVERY_BLOCK || where == AttendIn.LAST_BLOCK && i == count - 1;
     if (!attends) {
       return h;
     }
@@ -145,9 +145,7 @@ final class TorchUNet {
     if (resize == 0) {
       return x;
     }
-    return resize > 0
-        ? doubled(x)
-        : torch.avg_pool2d(x, 2, 2);
+    return resize > 0 ? doubled(x) : torch.avg_pool2d(x, 2, 2);
   }
 
   private static Tensor doubled(Tensor x) {
@@ -166,7 +164,9 @@ final class TorchUNet {
     String[] names = {".to_q", ".to_k", ".to_v"};
     for (int i = 0; i < 3; i++) {
       parts[i] =
-          linear(name + names[i], h).reshape(n, height * width, heads, c / heads).permute(0, 2, 1, 3);
+          linear(name + names[i], h)
+              .reshape(n, height * width, heads, c / heads)
+              .permute(0, 2, 1, 3);
     }
     Tensor mixed =
         torch

@@ -3,6 +3,7 @@ package dev.limbeck.distillation.cli;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.util.ServiceLoader;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.HelpCommand;
@@ -47,6 +48,7 @@ public final class Main implements Runnable {
   /** Runs the command; the exit status. */
   public static int run(PrintStream out, PrintStream err, String... args) {
     CommandLine line = new CommandLine(new Main());
+    ServiceLoader.load(Extension.class).forEach(e -> line.addSubcommand(e.command()));
     line.setOut(new PrintWriter(out, true, StandardCharsets.UTF_8));
     line.setErr(new PrintWriter(err, true, StandardCharsets.UTF_8));
     line.setCaseInsensitiveEnumValuesAllowed(true);
