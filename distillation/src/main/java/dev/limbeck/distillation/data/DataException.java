@@ -10,16 +10,21 @@ public final class DataException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
   public DataException(String message) {
-    super(message);
+    super(oneLine(message));
   }
 
   public DataException(String message, Throwable cause) {
-    super(message, cause);
+    super(oneLine(message), cause);
   }
 
   /** The sentence for a failed read or write: {@code action} is as in "cannot read digits.gz". */
   public static DataException because(String action, IOException cause) {
     return new DataException(action + ": " + reason(cause), cause);
+  }
+
+  /** Messages quote files, which may hold anything. */
+  private static String oneLine(String message) {
+    return message.replaceAll("\\p{Cntrl}+", " ");
   }
 
   private static String reason(IOException cause) {

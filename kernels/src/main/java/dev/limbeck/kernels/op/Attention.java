@@ -206,26 +206,49 @@ public record Attention(
   private static final class Simd {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
+    /** Loops over rows of queries, each on arrays: see {@link Mathf.Simd#exp(float[],int,int)}. */
     static void softmax(float[] scores, int keys, int width, float scale, float[] state) {
+      int shrink = 2 * width;
+      System.arraycopy(state, 0, state, shrink, width);
+      for (int j = 0; j < keys; j++) {
+        maximum(scores, j * width, width, scale, state);
+      }
+      shrink(state, width);
+      for (int j = 0; j < keys; j++) {
+        exponents(scores, j * width, width, scale, state);
+      }
+      Mathf.Simd.exp(scores, 0, keys * width);
+      for (int j = 0; j < keys; j++) {
+        Rows.add(true, scores, j * width, state, width, width);
+      }
+    }
+
+    private static void maximum(float[] scores, int at, int width, float scale, float[] state) {
+      for (int r = 0; r < width; r += S.length()) {
+        FloatVector s = FloatVector.fromArray(S, scores, at + r).mul(scale);
+        FloatVector.fromArray(S, state, r).max(s).intoArray(state, r);
+      }
+    }
+
+    /** Turns the old maxima into e^(old − new), and shrinks the sums by it. */
+    private static void shrink(float[] state, int width) {
+      int at = 2 * width;
+      for (int r = 0; r < width; r += S.length()) {
+        FloatVector max = FloatVector.fromArray(S, state, r);
+        FloatVector.fromArray(S, state, at + r).sub(max).intoArray(state, at + r);
+      }
+      Mathf.Simd.exp(state, at, width);
+      for (int r = 0; r < width; r += S.length()) {
+        FloatVector sum = FloatVector.fromArray(S, state, width + r);
+        sum.mul(FloatVector.fromArray(S, state, at + r)).intoArray(state, width + r);
+      }
+    }
+
+    private static void exponents(float[] scores, int at, int width, float scale, float[] state) {
       FloatVector scales = FloatVector.broadcast(S, scale);
       for (int r = 0; r < width; r += S.length()) {
-        FloatVector old = FloatVector.fromArray(S, state, r);
-        FloatVector max = old;
-        for (int j = 0; j < keys; j++) {
-          max = max.max(FloatVector.fromArray(S, scores, j * width + r).mul(scales));
-        }
-        FloatVector minus = max.neg();
-        FloatVector shrink = Mathf.Simd.exp(old.sub(max));
-        FloatVector sum = FloatVector.fromArray(S, state, width + r).mul(shrink);
-        for (int j = 0; j < keys; j++) {
-          FloatVector s = FloatVector.fromArray(S, scores, j * width + r);
-          FloatVector p = Mathf.Simd.exp(s.fma(scales, minus));
-          p.intoArray(scores, j * width + r);
-          sum = sum.add(p);
-        }
-        max.intoArray(state, r);
-        sum.intoArray(state, width + r);
-        shrink.intoArray(state, 2 * width + r);
+        FloatVector minus = FloatVector.fromArray(S, state, r).neg();
+        FloatVector.fromArray(S, scores, at + r).fma(scales, minus).intoArray(scores, at + r);
       }
     }
   }

@@ -172,15 +172,31 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
     static void scores(float[] p, float[] ds, int keys, int width, float scale, float[] state) {
+      for (int j = 0; j < keys; j++) {
+        exponents(p, j * width, width, scale, state);
+      }
+      Mathf.Simd.exp(p, 0, keys * width);
+      for (int j = 0; j < keys; j++) {
+        gradients(p, ds, j * width, width, scale, state);
+      }
+    }
+
+    private static void exponents(float[] p, int at, int width, float scale, float[] state) {
       FloatVector scales = FloatVector.broadcast(S, scale);
       for (int r = 0; r < width; r += S.length()) {
         FloatVector minus = FloatVector.fromArray(S, state, r).neg();
+        FloatVector.fromArray(S, p, at + r).fma(scales, minus).intoArray(p, at + r);
+      }
+    }
+
+    private static void gradients(
+        float[] p, float[] ds, int at, int width, float scale, float[] state) {
+      FloatVector scales = FloatVector.broadcast(S, scale);
+      for (int r = 0; r < width; r += S.length()) {
+        FloatVector weight = FloatVector.fromArray(S, p, at + r);
         FloatVector dots = FloatVector.fromArray(S, state, width + r);
-        for (int i = r; i < keys * width; i += width) {
-          FloatVector weight = Mathf.Simd.exp(FloatVector.fromArray(S, p, i).fma(scales, minus));
-          weight.intoArray(p, i);
-          FloatVector.fromArray(S, ds, i).sub(dots).mul(weight).mul(scales).intoArray(ds, i);
-        }
+        FloatVector d = FloatVector.fromArray(S, ds, at + r).sub(dots);
+        d.mul(weight).mul(scales).intoArray(ds, at + r);
       }
     }
   }

@@ -79,6 +79,9 @@ public record GroupNorm(
     }
   }
 
+  /** Elements whose exponentials are taken in one go: they stay in the level-1 cache. */
+  static final int RUN = 1024;
+
   /** The body of a loop over blocks of pixels. */
   @FunctionalInterface
   interface Block {
@@ -114,7 +117,8 @@ public record GroupNorm(
         (n, b) -> {
           float[] affine = ranges.scratch(1, 2 * c);
           affine(layout, n, this, affine);
-          normalise(ranges.simd(), n, b, affine);
+          float[] run = silu ? ranges.scratch(2, Math.max(RUN, c)) : null;
+          normalise(ranges.simd(), n, b, affine, run);
         });
   }
 
@@ -223,7 +227,7 @@ public record GroupNorm(
     }
   }
 
-  private void normalise(boolean simd, int n, int block, float[] affine) {
+  private void normalise(boolean simd, int n, int block, float[] affine, float[] run) {
     int c = layout.channels;
     int from = n * layout.pixels + block * layout.rows();
     int to = Math.min((n + 1) * layout.pixels, from + layout.rows());
@@ -231,7 +235,7 @@ public record GroupNorm(
     float[] ys = y.floats();
     int first = 0;
     if (simd) {
-      first = Simd.normalise(xs, x.offset(), ys, y.offset(), from, to, c, affine, silu);
+      first = Simd.normalise(xs, x.offset(), ys, y.offset(), from, to, c, affine, run);
     }
     if (first == c) {
       return;
@@ -249,6 +253,13 @@ public record GroupNorm(
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
     static int moments(float[] x, int sample, int from, int to, int c, float[] sums, int at) {
+      if (c >= 4 * S.length()) {
+        // Whole rows, in the order of memory, and the sums in the level-1 cache.
+        for (int p = from; p < to; p++) {
+          momentsOfRow(x, sample, sample + p * c, c, sums, at);
+        }
+        return S.loopBound(c);
+      }
       float[] zeros = Gemm.zeros(S.length());
       int l = S.length();
       int j = 0;
@@ -291,6 +302,25 @@ public record GroupNorm(
       return j;
     }
 
+    private static void momentsOfRow(float[] x, int centre, int row, int c, float[] sums, int at) {
+      for (int j = 0; j <= c - S.length(); j += S.length()) {
+        FloatVector k = FloatVector.fromArray(S, x, centre + j);
+        FloatVector d = FloatVector.fromArray(S, x, row + j).sub(k);
+        FloatVector.fromArray(S, sums, at + j).add(d).intoArray(sums, at + j);
+        d.fma(d, FloatVector.fromArray(S, sums, at + c + j)).intoArray(sums, at + c + j);
+      }
+    }
+
+    /** One row of y = a·x + b. */
+    private static void map(
+        float[] x, int xo, float[] y, int yo, int row, int whole, float[] affine, int c) {
+      for (int j = 0; j < whole; j += S.length()) {
+        FloatVector a = FloatVector.fromArray(S, affine, j);
+        FloatVector b = FloatVector.fromArray(S, affine, c + j);
+        FloatVector.fromArray(S, x, xo + row + j).fma(a, b).intoArray(y, yo + row + j);
+      }
+    }
+
     static int normalise(
         float[] x,
         int xo,
@@ -300,27 +330,35 @@ public record GroupNorm(
         int to,
         int c,
         float[] affine,
-        boolean silu) {
-      int l = S.length();
-      FloatVector one = FloatVector.broadcast(S, 1f);
-      int j = 0;
-      // Channels outside, pixels inside: a block stays in the cache, a and b stay in registers.
-      for (; j <= c - l; j += l) {
-        FloatVector a = FloatVector.fromArray(S, affine, j);
-        FloatVector b = FloatVector.fromArray(S, affine, c + j);
-        int end = to * c + j;
-        if (silu) {
-          for (int i = from * c + j; i < end; i += c) {
-            FloatVector u = FloatVector.fromArray(S, x, xo + i).fma(a, b);
-            u.mul(one.div(Mathf.Simd.exp(u.neg()).add(one))).intoArray(y, yo + i);
-          }
-        } else {
-          for (int i = from * c + j; i < end; i += c) {
-            FloatVector.fromArray(S, x, xo + i).fma(a, b).intoArray(y, yo + i);
-          }
+        float[] run) {
+      int whole = S.loopBound(c);
+      int rows = Math.max(1, RUN / Math.max(1, whole));
+      for (int p = from; p < to && whole > 0; p += rows) {
+        int count = Math.min(rows, to - p);
+        for (int row = p; row < p + count; row++) {
+          map(x, xo, y, yo, row * c, whole, affine, c);
+        }
+        if (run != null) {
+          silu(y, yo + p * c, count, c, whole, run);
         }
       }
-      return j;
+      return whole;
+    }
+
+    /** u/(1 + e^−u) in place, for the first {@code whole} columns of some rows. */
+    private static void silu(float[] y, int at, int rows, int c, int whole, float[] run) {
+      for (int p = 0; p < rows; p++) {
+        for (int j = 0; j < whole; j += S.length()) {
+          FloatVector.fromArray(S, y, at + p * c + j).neg().intoArray(run, p * whole + j);
+        }
+      }
+      Mathf.Simd.logistic(run, 0, rows * whole);
+      for (int p = 0; p < rows; p++) {
+        for (int j = 0; j < whole; j += S.length()) {
+          FloatVector sigmoid = FloatVector.fromArray(S, run, p * whole + j);
+          FloatVector.fromArray(S, y, at + p * c + j).mul(sigmoid).intoArray(y, at + p * c + j);
+        }
+      }
     }
   }
 }

@@ -4,6 +4,7 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
 
 /**
  * Transcendental functions in single precision, as polynomials of our own.
@@ -171,7 +172,54 @@ public final class Mathf {
 
   /** The same on vectors, bit for bit. */
   static final class Simd {
+    private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
+
     private Simd() {}
+
+    /**
+     * e^x in place, for a multiple of the vector's length.
+     *
+     * <p>Written out rather than by a call: a function of vectors that was once compiled by itself
+     * may be too large for the compiler to put into a loop, and then every vector that goes in or
+     * comes out is an object on the heap, at a hundred times the cost. Loops that matter call this.
+     */
+    static void exp(float[] values, int at, int count) {
+      exp(values, at, count, false);
+    }
+
+    /** 1/(1 + e^x) in place, as {@link #exp(float[],int,int)}. */
+    static void logistic(float[] values, int at, int count) {
+      exp(values, at, count, true);
+    }
+
+    private static void exp(float[] values, int at, int count, boolean logistic) {
+      FloatVector one = FloatVector.broadcast(S, 1f);
+      for (int i = at; i < at + count; i += S.length()) {
+        FloatVector x = FloatVector.fromArray(S, values, i);
+        // Comparisons, where max and min would also look after NaN and the sign of 0; NaN stays.
+        FloatVector c = x.blend(EXP_MAX, x.compare(VectorOperators.GT, EXP_MAX));
+        c = c.blend(EXP_MIN, c.compare(VectorOperators.LT, EXP_MIN));
+        FloatVector t = c.fma(LOG2_E, ROUND);
+        FloatVector n = t.sub(ROUND);
+        FloatVector r = n.fma(x.broadcast(-LN2_HIGH), c);
+        r = n.fma(x.broadcast(-LN2_LOW), r);
+        FloatVector q = r.broadcast(E4).fma(r, r.broadcast(E3)).fma(r, r.broadcast(E2));
+        q = q.fma(r, r.broadcast(E1)).fma(r, r.broadcast(E0));
+        FloatVector e = r.mul(r).fma(q, r).add(1f);
+        IntVector k = t.reinterpretAsInts().sub(ROUND_BITS);
+        IntVector half = k.lanewise(VectorOperators.ASHR, 1);
+        FloatVector a = half.add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats();
+        FloatVector b =
+            k.sub(half).add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats();
+        FloatVector y = e.mul(a).mul(b);
+        // Divided here, where the divider works beside the multipliers.
+        if (logistic) {
+          one.div(y.add(one)).intoArray(values, i);
+        } else {
+          y.intoArray(values, i);
+        }
+      }
+    }
 
     static FloatVector exp(FloatVector x) {
       FloatVector c = x.max(EXP_MIN).min(EXP_MAX);
