@@ -122,7 +122,7 @@ class ArchitectureTest {
   void nothingButTheCommandLineKnowsTheCommandLine() {
     noClasses()
         .that()
-        .resideOutsideOfPackage("dev.limbeck.distillation.cli..")
+        .resideOutsideOfPackages("dev.limbeck.distillation.cli..", "dev.limbeck.bench.cli..")
         .should()
         .dependOnClassesThat()
         .resideInAPackage("dev.limbeck.distillation.cli..")

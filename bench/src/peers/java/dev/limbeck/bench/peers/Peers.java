@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.regex.Pattern;
+import org.bytedeco.openblas.global.openblas_full;
 import org.bytedeco.pytorch.global.torch;
 
 /** Times Limbeck and libtorch by turns in one process. */
@@ -32,6 +33,8 @@ public final class Peers implements PeerSuite {
   @Override
   public List<Map<String, Object>> run(Pattern only, int threads, Consumer<String> progress) {
     torch.set_num_threads(threads);
+    // Matrix products go to OpenBLAS, which has threads of its own.
+    openblas_full.openblas_set_num_threads(threads);
     progress.accept(torch.show_config().getString());
     List<Map<String, Object>> results = new ArrayList<>();
     for (Map.Entry<String, Function<Device, PeerCase>> entry : PeerCases.all().entrySet()) {

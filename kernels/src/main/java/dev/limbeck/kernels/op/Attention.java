@@ -107,9 +107,7 @@ public record Attention(
     for (int first = 0; first < layout.keys; first += BLOCK) {
       int keys = Math.min(BLOCK, layout.keys - first);
       int at = (n * layout.keys + first) * row + head;
-      pack(k.floats(), k.offset() + at, row, keys, layout, ks, 0);
-      pack(v.floats(), v.offset() + at, row, keys, layout, vs, 0);
-      Matrix keyRows = Matrix.rows(ks, 0, padded);
+      Matrix keyRows = rowsOf(k, at, keys, layout, ks);
       Matrix queries = Matrix.rows(qt, 0, width);
       TileProduct.multiply(simd, keys, width, d, keyRows, queries, scoresT, false);
       if (simd) {
@@ -121,12 +119,21 @@ public record Attention(
         shrink(os, rows, padded, state, 2 * width);
       }
       Matrix weights = Matrix.transposed(scores, 0, width);
-      Matrix values = Matrix.rows(vs, 0, padded);
+      Matrix values = rowsOf(v, at, keys, layout, vs);
       Matrix sums = Matrix.rows(os, 0, padded);
       TileProduct.multiply(simd, rows, padded, keys, weights, values, sums, first > 0);
     }
     finish(sampleHead, from, rows, os, state);
     unpack(os, 0, layout, rows, o.floats(), o.offset() + queryAt, row);
+  }
+
+  /** One head's rows: where they are if they are whole vectors next to each other, or copied. */
+  static Matrix rowsOf(Buffer from, int at, int rows, Layout layout, float[] copy) {
+    if (layout.heads == 1 && layout.features == layout.padded()) {
+      return Matrix.rows(from.floats(), from.offset() + at, layout.row());
+    }
+    pack(from.floats(), from.offset() + at, layout.row(), rows, layout, copy, 0);
+    return Matrix.rows(copy, 0, layout.padded());
   }
 
   /** Copies one head's rows next to each other, padded with zeros. */

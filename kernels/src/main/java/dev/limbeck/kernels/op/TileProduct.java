@@ -56,6 +56,13 @@ final class TileProduct {
       int j = 0;
       for (; j <= n - 2 * l; j += 2 * l) {
         int i = 0;
+        // 16 sums need more than the 16 registers that narrower vectors come with.
+        for (; l >= 16 && i <= m - 8; i += 8) {
+          if (!add) {
+            zero(i, i + 8, j, c);
+          }
+          tile8x2(i, j, k, a, b, c);
+        }
         for (; i <= m - 4; i += 4) {
           tile4x2(i, j, k, a, b, c, add);
         }
@@ -80,6 +87,85 @@ final class TileProduct {
       return add
           ? FloatVector.fromArray(S, c.data, c.offset + i * c.rowStride + j)
           : FloatVector.zero(S);
+    }
+
+    private static void zero(int from, int to, int j, Matrix c) {
+      for (int i = from; i < to; i++) {
+        int at = c.offset + i * c.rowStride + j;
+        Arrays.fill(c.data, at, at + 2 * S.length(), 0f);
+      }
+    }
+
+    private static void tile8x2(int i, int j, int k, Matrix a, Matrix b, Matrix c) {
+      int l = S.length();
+      float[] cs = c.data;
+      int r = c.rowStride;
+      int to = c.offset + i * r + j;
+      FloatVector c00 = FloatVector.fromArray(S, cs, to + 0 * r);
+      FloatVector c01 = FloatVector.fromArray(S, cs, to + 0 * r + l);
+      FloatVector c10 = FloatVector.fromArray(S, cs, to + 1 * r);
+      FloatVector c11 = FloatVector.fromArray(S, cs, to + 1 * r + l);
+      FloatVector c20 = FloatVector.fromArray(S, cs, to + 2 * r);
+      FloatVector c21 = FloatVector.fromArray(S, cs, to + 2 * r + l);
+      FloatVector c30 = FloatVector.fromArray(S, cs, to + 3 * r);
+      FloatVector c31 = FloatVector.fromArray(S, cs, to + 3 * r + l);
+      FloatVector c40 = FloatVector.fromArray(S, cs, to + 4 * r);
+      FloatVector c41 = FloatVector.fromArray(S, cs, to + 4 * r + l);
+      FloatVector c50 = FloatVector.fromArray(S, cs, to + 5 * r);
+      FloatVector c51 = FloatVector.fromArray(S, cs, to + 5 * r + l);
+      FloatVector c60 = FloatVector.fromArray(S, cs, to + 6 * r);
+      FloatVector c61 = FloatVector.fromArray(S, cs, to + 6 * r + l);
+      FloatVector c70 = FloatVector.fromArray(S, cs, to + 7 * r);
+      FloatVector c71 = FloatVector.fromArray(S, cs, to + 7 * r + l);
+      float[] as = a.data;
+      float[] bs = b.data;
+      int s = a.rowStride;
+      int from = a.offset + i * s;
+      int at = b.offset + j;
+      for (int p = 0; p < k; p++, from += a.columnStride, at += b.rowStride) {
+        FloatVector b0 = FloatVector.fromArray(S, bs, at);
+        FloatVector b1 = FloatVector.fromArray(S, bs, at + l);
+        FloatVector a0 = FloatVector.broadcast(S, as[from + 0 * s]);
+        c00 = a0.fma(b0, c00);
+        c01 = a0.fma(b1, c01);
+        FloatVector a1 = FloatVector.broadcast(S, as[from + 1 * s]);
+        c10 = a1.fma(b0, c10);
+        c11 = a1.fma(b1, c11);
+        FloatVector a2 = FloatVector.broadcast(S, as[from + 2 * s]);
+        c20 = a2.fma(b0, c20);
+        c21 = a2.fma(b1, c21);
+        FloatVector a3 = FloatVector.broadcast(S, as[from + 3 * s]);
+        c30 = a3.fma(b0, c30);
+        c31 = a3.fma(b1, c31);
+        FloatVector a4 = FloatVector.broadcast(S, as[from + 4 * s]);
+        c40 = a4.fma(b0, c40);
+        c41 = a4.fma(b1, c41);
+        FloatVector a5 = FloatVector.broadcast(S, as[from + 5 * s]);
+        c50 = a5.fma(b0, c50);
+        c51 = a5.fma(b1, c51);
+        FloatVector a6 = FloatVector.broadcast(S, as[from + 6 * s]);
+        c60 = a6.fma(b0, c60);
+        c61 = a6.fma(b1, c61);
+        FloatVector a7 = FloatVector.broadcast(S, as[from + 7 * s]);
+        c70 = a7.fma(b0, c70);
+        c71 = a7.fma(b1, c71);
+      }
+      c00.intoArray(cs, to + 0 * r);
+      c01.intoArray(cs, to + 0 * r + l);
+      c10.intoArray(cs, to + 1 * r);
+      c11.intoArray(cs, to + 1 * r + l);
+      c20.intoArray(cs, to + 2 * r);
+      c21.intoArray(cs, to + 2 * r + l);
+      c30.intoArray(cs, to + 3 * r);
+      c31.intoArray(cs, to + 3 * r + l);
+      c40.intoArray(cs, to + 4 * r);
+      c41.intoArray(cs, to + 4 * r + l);
+      c50.intoArray(cs, to + 5 * r);
+      c51.intoArray(cs, to + 5 * r + l);
+      c60.intoArray(cs, to + 6 * r);
+      c61.intoArray(cs, to + 6 * r + l);
+      c70.intoArray(cs, to + 7 * r);
+      c71.intoArray(cs, to + 7 * r + l);
     }
 
     private static void tile4x2(int i, int j, int k, Matrix a, Matrix b, Matrix c, boolean add) {
