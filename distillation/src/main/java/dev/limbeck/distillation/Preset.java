@@ -45,10 +45,10 @@ public record Preset(
     return new Preset(
         "full",
         32,
-        UNetConfig.mnist32(),
+        UNetConfig.mnist32().withWidths(32, 48, 48),
         64,
         true,
-        EdmTraining.Config.small(20_000),
+        EdmTraining.Config.small(6000),
         null,
         5000,
         List.of());
