@@ -64,8 +64,9 @@ public record Model(UNetConfig config, int side, Sampler sampler, UNet network) 
     return Long.toHexString(crc.getValue());
   }
 
-  /** Images drawn with the model's own sampler. */
+  /** Images drawn with the model's own sampler; its parameters are frozen for it. */
   public Generation generation() {
+    network.params().freeze();
     return new Generation(denoiser(), sampler, side, side, config.inChannels(), config.classes());
   }
 
@@ -127,7 +128,7 @@ public record Model(UNetConfig config, int side, Sampler sampler, UNet network) 
         }
         p.value().buffer().upload(saved.floats(p.name()), 0);
       }
-      model.network.params().touch();
+      model.network.params().freeze();
       return model;
     } catch (TensorFileException | IllegalArgumentException e) {
       throw new TrainingException(file + " cannot be read: " + e.getMessage(), e);

@@ -1,6 +1,9 @@
 package dev.limbeck.kernels;
 
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Supplier;
 
 /**
  * A run of elements on one device.
@@ -25,6 +28,14 @@ public final class Buffer implements AutoCloseable {
 
   /** The scope that closes this buffer, or null; guarded by the scope's thread. */
   Scope scope;
+
+  /** On an owner: says which frozen contents these are; null while they may change. */
+  private volatile Object version;
+
+  private volatile Derived derived;
+
+  /** What was made from the contents of a version. */
+  private record Derived(Object version, Map<Object, Object> values) {}
 
   /** How many recorded operations still need this buffer's contents. */
   private int holds;
@@ -184,6 +195,49 @@ public final class Buffer implements AutoCloseable {
               + " elements was closed: its scope ended, or backward freed it; keep or retain what"
               + " you read later");
     }
+  }
+
+  /**
+   * Says that the contents, those of all slices of this buffer's memory included, stay as they are
+   * until {@link #changed}: kernels may keep what they derive from them.
+   */
+  public void freeze() {
+    owner.version = new Object();
+  }
+
+  /** Ends {@link #freeze}; whoever writes to memory that may be frozen calls it. */
+  public void changed() {
+    owner.version = null;
+  }
+
+  /**
+   * What a kernel makes from these contents, made once while they are frozen and each time while
+   * they are not. Several threads may ask; then two may make it, and one result is kept.
+   *
+   * @param key says what is made; equal keys mean equal results
+   */
+  @SuppressWarnings("unchecked")
+  public <T> T derive(Object key, Supplier<T> maker) {
+    Object frozen = owner.version;
+    if (frozen == null) {
+      return maker.get();
+    }
+    Derived all = derived;
+    if (all == null || all.version != frozen) {
+      all = new Derived(frozen, new ConcurrentHashMap<>());
+      derived = all;
+    }
+    Object value = all.values.get(key);
+    if (value == null) {
+      value = maker.get();
+      all.values.put(key, value);
+    }
+    return (T) value;
+  }
+
+  /** True while the contents are frozen. */
+  public boolean isFrozen() {
+    return owner.version != null;
   }
 
   /** Says that a recorded operation needs the contents until {@link #unhold}. */

@@ -102,7 +102,7 @@ public final class DigitClassifier implements FeatureExtractor, AutoCloseable {
         }
         p.value().buffer().upload(transposed(values, shape, false), 0);
       }
-      classifier.params.touch();
+      classifier.params.freeze();
       return classifier;
     }
   }

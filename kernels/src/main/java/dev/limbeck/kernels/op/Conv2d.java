@@ -84,19 +84,7 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer re
     int io = bias == null ? 0 : bias.offset();
     if (usesWinograd(d, ranges)) {
       Winograd.of(d)
-          .convolve(
-              ranges,
-              xs,
-              x.offset(),
-              ws,
-              w.offset(),
-              false,
-              bs,
-              io,
-              rs,
-              ro,
-              y.floats(),
-              y.offset());
+          .convolve(ranges, xs, x.offset(), w, false, bs, io, rs, ro, y.floats(), y.offset());
       return;
     }
     if (NarrowConv.paysForward(d)) {

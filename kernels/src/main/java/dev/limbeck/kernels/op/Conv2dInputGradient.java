@@ -35,18 +35,7 @@ public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx
     if (Conv2d.usesWinograd(dims, ranges)) {
       Winograd.ofInputGradient(dims)
           .convolve(
-              ranges,
-              g.floats(),
-              g.offset(),
-              w.floats(),
-              w.offset(),
-              true,
-              null,
-              0,
-              null,
-              0,
-              dx.floats(),
-              dx.offset());
+              ranges, g.floats(), g.offset(), w, true, null, 0, null, 0, dx.floats(), dx.offset());
       return;
     }
     if (NarrowConv.paysInputGradient(dims)) {

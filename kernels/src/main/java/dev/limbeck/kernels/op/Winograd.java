@@ -1,5 +1,6 @@
 package dev.limbeck.kernels.op;
 
+import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 
@@ -38,6 +39,12 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
   static final int PRODUCT_SLOT = 10;
   static final int PATCH_SLOT = 11;
   static final int HALF_SLOT = 12;
+
+  /** What is kept of a frozen weight. */
+  private enum Form {
+    PLAIN,
+    TURNED
+  }
 
   /** Fewer channels on either side leave the register tiles empty. */
   private static final int MIN_CHANNELS = 16;
@@ -115,8 +122,7 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
       Ranges ranges,
       float[] x,
       int xo,
-      float[] weight,
-      int wo,
+      Buffer weight,
       boolean turned,
       float[] bias,
       int bo,
@@ -124,7 +130,8 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
       int ro,
       float[] y,
       int yo) {
-    float[] u = transformWeight(ranges, weight, wo, turned);
+    float[] u =
+        weight.derive(turned ? Form.TURNED : Form.PLAIN, () -> transform(ranges, weight, turned));
     float[] paddedBias = ranges.scratch(BIAS_SLOT, padded(o));
     Arrays.fill(paddedBias, 0, padded(o), 0f);
     if (bias != null) {
@@ -300,12 +307,18 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
     }
   }
 
-  /** U[point][strip][c][o in strip], from a weight first arranged as [tap][c][o]. */
-  private float[] transformWeight(Ranges ranges, float[] weight, int wo, boolean turned) {
+  /**
+   * U[point][strip][c][o in strip], from a weight first arranged as [tap][c][o]; in scratch unless
+   * the weight is frozen.
+   */
+  private float[] transform(Ranges ranges, Buffer buffer, boolean turned) {
+    float[] weight = buffer.floats();
+    int wo = buffer.offset();
     int wide = padded(o);
     int strips = blocks(o);
     float[] arranged = ranges.scratch(ARRANGED_SLOT, 9 * c * wide);
-    float[] u = ranges.scratch(WEIGHT_SLOT, (POINTS * strips * c + 1) * STRIDE);
+    int size = (POINTS * strips * c + 1) * STRIDE;
+    float[] u = buffer.isFrozen() ? new float[size] : ranges.scratch(WEIGHT_SLOT, size);
     int grain = Math.max(8, 32768 / (9 * wide));
     ranges.split(
         c,
