@@ -46,7 +46,7 @@ public final class CpuDevice extends Device {
 
   @Override
   protected Buffer allocateMemory(DType type, int length) {
-    return new Buffer(this, type, arrays.take(type, length), 0, length);
+    return new Buffer(this, type, arrays.take(type, length), ArrayPool.lead(type), length);
   }
 
   @Override

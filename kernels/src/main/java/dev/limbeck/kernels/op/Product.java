@@ -55,6 +55,15 @@ record Product(
   /** Flops per chunk worth handing to another thread: some tens of microseconds. */
   private static final long CHUNK_FLOPS = 4_000_000;
 
+  /** Chunks of a large product: enough for several threads. */
+  private static final int MIN_CHUNKS = 8;
+
+  /** Row blocks that use a piece of B one after another while it is in the level-2 cache. */
+  private static final int GROUP = 4;
+
+  /** Strips of columns of C that stay in the level-2 cache beside it, over the whole sum. */
+  private static final int STRIPS = 4;
+
   /** Elements of all partial sums together: 16 MiB. */
   private static final long PARTIAL_LIMIT = 1 << 22;
 
@@ -86,7 +95,8 @@ record Product(
 
   private void runInRows(Ranges ranges) {
     int strips = blocks(n, Gemm.COLUMNS);
-    float[] right = ranges.scratch(RIGHT_SLOT, Math.max(1, strips * k) * Gemm.STRIDE + 64);
+    float[] right =
+        ranges.scratch(RIGHT_SLOT, Ranges.LEAD + Math.max(1, strips * k) * Gemm.STRIDE + 64);
     int layers = Math.max(1, blocks(k, Gemm.DEPTH));
     ranges.split(
         strips * layers,
@@ -102,72 +112,92 @@ record Product(
                 column,
                 Math.min(n, column + Gemm.COLUMNS),
                 right,
-                (strip * k + start) * Gemm.STRIDE);
+                Ranges.LEAD + (strip * k + start) * Gemm.STRIDE);
           }
         });
     int rowBlocks = blocks(m, Gemm.ROWS);
-    long blockFlops = Math.max(1, 2L * Gemm.ROWS * n * k);
-    // Small products are cut in few chunks; large ones so that each thread gets several.
-    int perChunk = (int) Math.max(1, Math.min(CHUNK_FLOPS / blockFlops, rowBlocks));
-    int rowChunks = blocks(rowBlocks, perChunk);
-    int columnChunks = 1;
-    if (rowChunks < 8 && blockFlops >= CHUNK_FLOPS) {
-      columnChunks = Math.min(strips, blocks(8, rowChunks));
-    }
-    int stripsPerChunk = blocks(strips, columnChunks);
+    int stripsPerChunk = Math.min(strips, STRIPS);
     int across = blocks(strips, stripsPerChunk);
+    long blockFlops = Math.max(1, 2L * Gemm.ROWS * stripsPerChunk * Gemm.COLUMNS * k);
+    // Many small blocks make a chunk; of large ones as many as share what they read of B, but few
+    // enough that every thread gets several chunks.
+    int shared = Math.max(1, Math.min(GROUP, rowBlocks * across / MIN_CHUNKS));
+    int perChunk = (int) Math.max(shared, Math.min(CHUNK_FLOPS / blockFlops, rowBlocks));
     ranges.chunks(
-        rowChunks * across,
+        blocks(rowBlocks, perChunk) * across,
         chunk -> {
           int first = chunk / across * perChunk;
+          int end = Math.min(rowBlocks, first + perChunk);
           int strip = chunk % across * stripsPerChunk;
-          for (int block = first; block < Math.min(rowBlocks, first + perChunk); block++) {
-            rows(ranges, right, block * Gemm.ROWS, strip, Math.min(strips, strip + stripsPerChunk));
+          for (int block = first; block < end; block += GROUP) {
+            int last = Math.min(m, Math.min(end, block + GROUP) * Gemm.ROWS);
+            int toStrip = Math.min(strips, strip + stripsPerChunk);
+            rows(ranges, right, block * Gemm.ROWS, last, strip, toStrip);
           }
         });
   }
 
-  /** C's rows from {@code row} on, in one block's height, for some strips of columns. */
-  private void rows(Ranges ranges, float[] right, int row, int fromStrip, int toStrip) {
-    int rows = Math.min(Gemm.ROWS, m - row);
-    float[] left = ranges.scratch(LEFT_SLOT, Gemm.BLOCK);
+  /** C's rows [from, to), a few blocks of them, for some strips of columns. */
+  private void rows(Ranges ranges, float[] right, int from, int to, int fromStrip, int toStrip) {
+    float[] left = ranges.scratch(LEFT_SLOT, GROUP * Gemm.BLOCK);
     float[] edge = ranges.scratch(EDGE_SLOT, Gemm.EDGE);
     int start = 0;
     do {
       int end = Math.min(k, start + Gemm.DEPTH);
-      if (end > start) {
-        a.pack(row, row + rows, start, end, left, 0);
+      for (int row = from, at = 0; row < to && end > start; row += Gemm.ROWS, at += Gemm.BLOCK) {
+        a.pack(row, Math.min(to, row + Gemm.ROWS), start, end, left, at);
       }
-      boolean first = start == 0;
       for (int strip = fromStrip; strip < toStrip; strip++) {
-        int column = strip * Gemm.COLUMNS;
-        int to = co + row * n + column;
-        Gemm.block(
-            ranges.simd(),
-            byDepth,
-            left,
-            0,
-            right,
-            (strip * k + start) * Gemm.STRIDE,
-            rows,
-            Math.min(Gemm.COLUMNS, n - column),
-            end - start,
-            first ? init : c,
-            first ? io + row * initStride + column : to,
-            first ? initStride : n,
-            c,
-            to,
-            n,
-            edge);
+        for (int row = from, at = 0; row < to; row += Gemm.ROWS, at += Gemm.BLOCK) {
+          int rows = Math.min(Gemm.ROWS, to - row);
+          block(ranges, left, at, right, row, rows, strip, start, end, edge);
+        }
       }
       start = end;
     } while (start < k);
+    addResidual(ranges, from, to, fromStrip, toStrip);
+  }
+
+  private void block(
+      Ranges ranges,
+      float[] left,
+      int leftAt,
+      float[] right,
+      int row,
+      int rows,
+      int strip,
+      int start,
+      int end,
+      float[] edge) {
+    int column = strip * Gemm.COLUMNS;
+    int to = co + row * n + column;
+    boolean first = start == 0;
+    Gemm.block(
+        ranges.simd(),
+        byDepth,
+        left,
+        leftAt,
+        right,
+        Ranges.LEAD + (strip * k + start) * Gemm.STRIDE,
+        rows,
+        Math.min(Gemm.COLUMNS, n - column),
+        end - start,
+        first ? init : c,
+        first ? io + row * initStride + column : to,
+        first ? initStride : n,
+        c,
+        to,
+        n,
+        edge);
+  }
+
+  private void addResidual(Ranges ranges, int from, int to, int fromStrip, int toStrip) {
     if (residual != null) {
       int column = fromStrip * Gemm.COLUMNS;
       int columns = Math.min(n, toStrip * Gemm.COLUMNS) - column;
       boolean whole = columns == n;
-      int run = whole ? rows * n : columns;
-      for (int i = row; i < (whole ? row + 1 : row + rows); i++) {
+      int run = whole ? (to - from) * n : columns;
+      for (int i = from; i < (whole ? from + 1 : to); i++) {
         int at = i * n + column;
         Rows.add(ranges.simd(), residual, ro + at, c, co + at, run);
       }
@@ -181,13 +211,13 @@ record Product(
     int perPart = (int) Math.max(blocks(layers, (int) wanted), CHUNK_FLOPS / 2 / layerFlops);
     int parts = blocks(layers, Math.max(1, perPart));
     int size = m * n;
-    float[] partial = ranges.scratch(PARTIAL_SLOT, parts * size);
+    float[] partial = ranges.scratch(PARTIAL_SLOT, Ranges.LEAD + parts * size);
     ranges.chunks(
         parts,
         part -> {
           int first = part * Math.max(1, perPart);
           for (int layer = first; layer < Math.min(layers, first + perPart); layer++) {
-            layer(ranges, layer * Gemm.DEPTH, layer == first, partial, part * size);
+            layer(ranges, layer * Gemm.DEPTH, layer == first, partial, Ranges.LEAD + part * size);
           }
         });
     ranges.split(
@@ -198,7 +228,7 @@ record Product(
   private void layer(Ranges ranges, int start, boolean first, float[] partial, int at) {
     int end = Math.min(k, start + Gemm.DEPTH);
     float[] left = ranges.scratch(LEFT_SLOT, Gemm.BLOCK);
-    float[] right = ranges.scratch(LOCAL_RIGHT_SLOT, Gemm.BLOCK);
+    float[] right = ranges.scratch(LOCAL_RIGHT_SLOT, Ranges.LEAD + Gemm.BLOCK);
     float[] edge = ranges.scratch(EDGE_SLOT, Gemm.EDGE);
     for (int row = 0; row < m; row += Gemm.ROWS) {
       int rows = Math.min(Gemm.ROWS, m - row);
@@ -206,7 +236,7 @@ record Product(
       for (int column = 0; column < n; column += Gemm.COLUMNS) {
         int columns = Math.min(Gemm.COLUMNS, n - column);
         if (row == 0 || n > Gemm.COLUMNS) {
-          b.pack(start, end, column, column + columns, right, 0);
+          b.pack(start, end, column, column + columns, right, Ranges.LEAD);
         }
         int to = at + row * n + column;
         Gemm.block(
@@ -215,7 +245,7 @@ record Product(
             left,
             0,
             right,
-            0,
+            Ranges.LEAD,
             rows,
             columns,
             end - start,
@@ -237,7 +267,7 @@ record Product(
         System.arraycopy(init, io, c, target, n);
       }
       for (int part = 0; part < parts; part++) {
-        Rows.add(simd, partial, (part * m + row) * n, c, target, n);
+        Rows.add(simd, partial, Ranges.LEAD + (part * m + row) * n, c, target, n);
       }
       if (residual != null) {
         Rows.add(simd, residual, ro + row * n, c, target, n);

@@ -158,11 +158,11 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
     int layers = blocks(c);
     int count = to - from;
     int plane = TILES * STRIDE;
-    float[] v = ranges.scratch(INPUT_SLOT, layers * POINTS * plane);
-    float[] m = ranges.scratch(PRODUCT_SLOT, POINTS * plane);
+    float[] v = ranges.scratch(INPUT_SLOT, Ranges.LEAD + layers * POINTS * plane);
+    float[] m = ranges.scratch(PRODUCT_SLOT, Ranges.LEAD + POINTS * plane);
     float[] edge = ranges.scratch(EDGE_SLOT, Gemm.EDGE);
     for (int tile = from; tile < to; tile++) {
-      transformInput(ranges, x, xo, tile, v, (tile - from) * STRIDE, plane);
+      transformInput(ranges, x, xo, tile, v, Ranges.LEAD + (tile - from) * STRIDE, plane);
     }
     for (int strip = 0; strip < blocks(o); strip++) {
       int columns = roundUp(inBlock(o, strip), Gemm.tileColumns());
@@ -172,24 +172,34 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
               true,
               false,
               v,
-              (layer * POINTS + point) * plane,
+              Ranges.LEAD + (layer * POINTS + point) * plane,
               u,
-              ((point * blocks(o) + strip) * c + layer * Gemm.DEPTH) * STRIDE,
+              Ranges.LEAD + ((point * blocks(o) + strip) * c + layer * Gemm.DEPTH) * STRIDE,
               roundUp(count, Gemm.tileRows()),
               columns,
               Math.min(Gemm.DEPTH, c - layer * Gemm.DEPTH),
               layer == 0 ? Gemm.zeros(STRIDE) : m,
-              layer == 0 ? 0 : point * plane,
+              layer == 0 ? 0 : Ranges.LEAD + point * plane,
               layer == 0 ? 0 : STRIDE,
               m,
-              point * plane,
+              Ranges.LEAD + point * plane,
               STRIDE,
               edge);
         }
       }
       for (int tile = from; tile < to; tile++) {
         transformOutput(
-            ranges, m, (tile - from) * STRIDE, plane, strip, bias, residual, ro, y, yo, tile);
+            ranges,
+            m,
+            Ranges.LEAD + (tile - from) * STRIDE,
+            plane,
+            strip,
+            bias,
+            residual,
+            ro,
+            y,
+            yo,
+            tile);
       }
     }
   }
@@ -208,8 +218,8 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
     if (!whole || y0 < 0 || x0 < 0 || y0 + TILE > h || x0 + TILE > w) {
       column = padded(c);
       row = TILE * column;
-      source = ranges.scratch(PATCH_SLOT, TILE * row);
-      from = 0;
+      source = ranges.scratch(PATCH_SLOT, Ranges.LEAD + TILE * row);
+      from = Ranges.LEAD;
       copyPatch(x, xo + image * h * w * c, h, w, c, y0, x0, TILE, source);
     }
     for (int block = 0; block < blocks(c); block++) {
@@ -226,7 +236,10 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
     }
   }
 
-  /** Copies side×side pixels of an image whose outside is zero, padding each to whole vectors. */
+  /**
+   * Copies side×side pixels of an image whose outside is zero to {@link Ranges#LEAD}, padding each
+   * to whole vectors.
+   */
   private static void copyPatch(
       float[] x, int xo, int h, int w, int c, int y0, int x0, int side, float[] patch) {
     int column = padded(c);
@@ -234,7 +247,7 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
     int first = Math.max(0, -x0);
     int last = Math.min(side, w - x0);
     for (int i = 0; i < side; i++) {
-      int to = i * row;
+      int to = Ranges.LEAD + i * row;
       int y = y0 + i;
       if (y < 0 || y >= h || last <= first) {
         Arrays.fill(patch, to, to + row, 0f);
@@ -317,7 +330,7 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
     int wide = padded(o);
     int strips = blocks(o);
     float[] arranged = ranges.scratch(ARRANGED_SLOT, 9 * c * wide);
-    int size = (POINTS * strips * c + 1) * STRIDE;
+    int size = Ranges.LEAD + (POINTS * strips * c + 1) * STRIDE;
     float[] u = buffer.isFrozen() ? new float[size] : ranges.scratch(WEIGHT_SLOT, size);
     int grain = Math.max(8, 32768 / (9 * wide));
     ranges.split(
@@ -335,7 +348,7 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
                   inBlock(o, strip),
                   half,
                   u,
-                  (strip * c + i) * STRIDE,
+                  Ranges.LEAD + (strip * c + i) * STRIDE,
                   strips * c * STRIDE);
             }
           }
@@ -370,8 +383,8 @@ record Winograd(int n, int h, int w, int c, int outH, int outW, int o, int top, 
     if (o != padded(o) || y0 + OUT > outH || x0 + OUT > outW) {
       column = padded(o);
       row = OUT * column;
-      source = ranges.scratch(PATCH_SLOT, OUT * row);
-      from = 0;
+      source = ranges.scratch(PATCH_SLOT, Ranges.LEAD + OUT * row);
+      from = Ranges.LEAD;
       copyPatch(g, go + image * outH * outW * o, outH, outW, o, y0, x0, OUT, source);
     }
     for (int block = 0; block < blocks(o); block++) {

@@ -30,7 +30,7 @@ record WinogradGradient(Winograd plan) {
     int wanted = (int) Math.max(MIN_PARTS, Math.min(MAX_PARTS, PARTIAL_LIMIT / size));
     int perPart = (steps + wanted - 1) / wanted;
     int parts = (steps + perPart - 1) / perPart;
-    float[] partial = ranges.scratch(Winograd.WEIGHT_SLOT, parts * size);
+    float[] partial = ranges.scratch(Winograd.WEIGHT_SLOT, Ranges.LEAD + parts * size);
     ranges.chunks(
         parts,
         part -> {
@@ -38,7 +38,16 @@ record WinogradGradient(Winograd plan) {
             int from = step * GRADIENT_TILES;
             int to = Math.min(plan.tiles(), from + GRADIENT_TILES);
             gradientStep(
-                ranges, x, xo, g, go, from, to, step == part * perPart, partial, part * size);
+                ranges,
+                x,
+                xo,
+                g,
+                go,
+                from,
+                to,
+                step == part * perPart,
+                partial,
+                Ranges.LEAD + part * size);
           }
         });
     ranges.split(
@@ -70,12 +79,16 @@ record WinogradGradient(Winograd plan) {
       float[] partial,
       int at) {
     int plane = GRADIENT_TILES * STRIDE;
-    float[] v = ranges.scratch(Winograd.INPUT_SLOT, Winograd.blocks(plan.c()) * POINTS * plane);
-    float[] t = ranges.scratch(Winograd.PRODUCT_SLOT, Winograd.blocks(plan.o()) * POINTS * plane);
+    float[] v =
+        ranges.scratch(
+            Winograd.INPUT_SLOT, Ranges.LEAD + Winograd.blocks(plan.c()) * POINTS * plane);
+    float[] t =
+        ranges.scratch(
+            Winograd.PRODUCT_SLOT, Ranges.LEAD + Winograd.blocks(plan.o()) * POINTS * plane);
     float[] edge = ranges.scratch(Winograd.EDGE_SLOT, Gemm.EDGE);
     for (int tile = from; tile < to; tile++) {
-      plan.transformInput(ranges, x, xo, tile, v, (tile - from) * STRIDE, plane);
-      plan.transformGradient(ranges, g, go, tile, t, (tile - from) * STRIDE, plane);
+      plan.transformInput(ranges, x, xo, tile, v, Ranges.LEAD + (tile - from) * STRIDE, plane);
+      plan.transformGradient(ranges, g, go, tile, t, Ranges.LEAD + (tile - from) * STRIDE, plane);
     }
     int high = Winograd.roundUp(Gemm.COLUMNS, Gemm.tileRows());
     for (int point = 0; point < POINTS; point++) {
@@ -91,9 +104,9 @@ record WinogradGradient(Winograd plan) {
               true,
               true,
               t,
-              (down * POINTS + point) * plane,
+              Ranges.LEAD + (down * POINTS + point) * plane,
               v,
-              (across * POINTS + point) * plane,
+              Ranges.LEAD + (across * POINTS + point) * plane,
               rowsUp(rows),
               Winograd.roundUp(Winograd.inBlock(plan.c(), across), Gemm.tileColumns()),
               to - from,
@@ -136,7 +149,7 @@ record WinogradGradient(Winograd plan) {
       int used = Math.min(channels, plan.c() - across * Gemm.COLUMNS);
       WinogradTransforms.Simd.weightGradient(
           partial,
-          from,
+          Ranges.LEAD + from,
           paddedRows() * Winograd.blocks(plan.c()) * STRIDE,
           parts,
           size,

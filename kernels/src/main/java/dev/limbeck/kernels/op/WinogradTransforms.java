@@ -1,5 +1,6 @@
 package dev.limbeck.kernels.op;
 
+import dev.limbeck.kernels.Ranges;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -23,7 +24,10 @@ final class WinogradTransforms {
   static final int OUT = 4;
 
   /** Elements of scratch that each map needs. */
-  static final int SCRATCH = 2 * POINTS * 16;
+  static final int SCRATCH = Ranges.LEAD + 2 * POINTS * 16;
+
+  /** Where the half-way results start in it. */
+  private static final int HALF = Ranges.LEAD;
 
   private WinogradTransforms() {}
 
@@ -53,10 +57,10 @@ final class WinogradTransforms {
         int point) {
       for (int c = 0; c < channels; c += LANES) {
         for (int i = 0; i < TILE; i++) {
-          inputLine(d, from + c + i * row, column, scratch, i * TILE * LANES, LANES);
+          inputLine(d, from + c + i * row, column, scratch, HALF + i * TILE * LANES, LANES);
         }
         for (int j = 0; j < TILE; j++) {
-          inputLine(scratch, j * LANES, TILE * LANES, v, to + c + j * point, TILE * point);
+          inputLine(scratch, HALF + j * LANES, TILE * LANES, v, to + c + j * point, TILE * point);
         }
       }
     }
@@ -100,12 +104,12 @@ final class WinogradTransforms {
       FloatVector zero = FloatVector.zero(S);
       for (int c = 0; c < channels; c += LANES) {
         for (int i = 0; i < TILE; i++) {
-          int at = i * OUT * LANES;
+          int at = HALF + i * OUT * LANES;
           outputLine(m, from + c + i * TILE * point, point, zero, scratch, at, LANES);
         }
         FloatVector b = FloatVector.fromArray(S, bias, biasFrom + c);
         for (int j = 0; j < OUT; j++) {
-          outputLine(scratch, j * LANES, OUT * LANES, b, y, to + c + j * column, row);
+          outputLine(scratch, HALF + j * LANES, OUT * LANES, b, y, to + c + j * column, row);
         }
       }
     }
@@ -143,10 +147,11 @@ final class WinogradTransforms {
         int point) {
       for (int c = 0; c < channels; c += LANES) {
         for (int i = 0; i < OUT; i++) {
-          gradientLine(g, from + c + i * row, column, scratch, i * TILE * LANES, LANES);
+          gradientLine(g, from + c + i * row, column, scratch, HALF + i * TILE * LANES, LANES);
         }
         for (int j = 0; j < TILE; j++) {
-          gradientLine(scratch, j * LANES, TILE * LANES, v, to + c + j * point, TILE * point);
+          gradientLine(
+              scratch, HALF + j * LANES, TILE * LANES, v, to + c + j * point, TILE * point);
         }
       }
     }
@@ -173,10 +178,10 @@ final class WinogradTransforms {
         float[] w, int from, int tap, int channels, float[] scratch, float[] u, int to, int point) {
       for (int c = 0; c < channels; c += LANES) {
         for (int i = 0; i < 3; i++) {
-          weightLine(w, from + c + i * 3 * tap, tap, scratch, i * TILE * LANES, LANES);
+          weightLine(w, from + c + i * 3 * tap, tap, scratch, HALF + i * TILE * LANES, LANES);
         }
         for (int j = 0; j < TILE; j++) {
-          weightLine(scratch, j * LANES, TILE * LANES, u, to + c + j * point, TILE * point);
+          weightLine(scratch, HALF + j * LANES, TILE * LANES, u, to + c + j * point, TILE * point);
         }
       }
     }
@@ -215,18 +220,18 @@ final class WinogradTransforms {
         float[] w,
         int to,
         int tap) {
-      int half = POINTS * LANES;
+      int half = HALF + POINTS * LANES;
       for (int c = 0; c < channels; c += LANES) {
         for (int p = 0; p < POINTS; p++) {
           FloatVector sum = FloatVector.fromArray(S, u, from + c + p * point);
           for (int i = 1; i < parts; i++) {
             sum = sum.add(FloatVector.fromArray(S, u, from + c + p * point + i * part));
           }
-          sum.intoArray(scratch, p * LANES);
+          sum.intoArray(scratch, HALF + p * LANES);
         }
         for (int i = 0; i < TILE; i++) {
           weightGradientLine(
-              scratch, i * TILE * LANES, LANES, scratch, half + i * 3 * LANES, LANES);
+              scratch, HALF + i * TILE * LANES, LANES, scratch, half + i * 3 * LANES, LANES);
         }
         for (int j = 0; j < 3; j++) {
           weightGradientLine(scratch, half + j * LANES, 3 * LANES, w, to + c + j * tap, 3 * tap);
