@@ -79,9 +79,6 @@ public record GroupNorm(
     }
   }
 
-  /** Elements whose exponentials are taken in one go: they stay in the level-1 cache. */
-  static final int RUN = 1024;
-
   /** The body of a loop over blocks of pixels. */
   @FunctionalInterface
   interface Block {
@@ -108,17 +105,16 @@ public record GroupNorm(
   public void onCpu(Ranges ranges) {
     int c = layout.channels;
     int blocks = layout.blocks();
-    float[] sums = ranges.scratch(0, layout.samples * blocks * 2 * c);
+    float[] sums = ranges.scratch(0, Ranges.LEAD + layout.samples * blocks * 2 * c);
     passes(
         ranges,
         layout,
-        (n, b) -> moments(ranges.simd(), n, b, sums, (n * blocks + b) * 2 * c),
-        n -> finish(n, sums, n * blocks * 2 * c),
+        (n, b) -> moments(ranges.simd(), n, b, sums, Ranges.LEAD + (n * blocks + b) * 2 * c),
+        n -> finish(n, sums, Ranges.LEAD + n * blocks * 2 * c),
         (n, b) -> {
-          float[] affine = ranges.scratch(1, 2 * c);
+          float[] affine = ranges.scratch(1, Ranges.LEAD + 2 * c);
           affine(layout, n, this, affine);
-          float[] run = silu ? ranges.scratch(2, Math.max(RUN, c)) : null;
-          normalise(ranges.simd(), n, b, affine, run);
+          normalise(ranges.simd(), n, b, affine);
         });
   }
 
@@ -205,7 +201,10 @@ public record GroupNorm(
     return total;
   }
 
-  /** Writes a and b, one per channel, of the affine map u = a·x + b that the whole operation is. */
+  /**
+   * Writes a and b, one per channel and from {@link Ranges#LEAD} on, of the affine map u = a·x + b
+   * that the whole operation is.
+   */
   static void affine(Layout layout, int n, GroupNorm op, float[] affine) {
     int c = layout.channels;
     int per = layout.perGroup();
@@ -222,12 +221,12 @@ public record GroupNorm(
       if (op.shift != null) {
         b += op.shift.floats()[op.shift.offset() + n * c + j];
       }
-      affine[j] = a;
-      affine[c + j] = b;
+      affine[Ranges.LEAD + j] = a;
+      affine[Ranges.LEAD + c + j] = b;
     }
   }
 
-  private void normalise(boolean simd, int n, int block, float[] affine, float[] run) {
+  private void normalise(boolean simd, int n, int block, float[] affine) {
     int c = layout.channels;
     int from = n * layout.pixels + block * layout.rows();
     int to = Math.min((n + 1) * layout.pixels, from + layout.rows());
@@ -235,14 +234,16 @@ public record GroupNorm(
     float[] ys = y.floats();
     int first = 0;
     if (simd) {
-      first = Simd.normalise(xs, x.offset(), ys, y.offset(), from, to, c, affine, run);
+      first = Simd.normalise(silu, xs, x.offset(), ys, y.offset(), from, to, c, affine);
     }
     if (first == c) {
       return;
     }
     for (int p = from; p < to; p++) {
       for (int j = first; j < c; j++) {
-        float u = Math.fma(xs[x.offset() + p * c + j], affine[j], affine[c + j]);
+        float u =
+            Math.fma(
+                xs[x.offset() + p * c + j], affine[Ranges.LEAD + j], affine[Ranges.LEAD + c + j]);
         ys[y.offset() + p * c + j] = silu ? u * Mathf.sigmoid(u) : u;
       }
     }
@@ -255,7 +256,11 @@ public record GroupNorm(
     static int moments(float[] x, int sample, int from, int to, int c, float[] sums, int at) {
       if (c >= 4 * S.length()) {
         // Whole rows, in the order of memory, and the sums in the level-1 cache.
-        for (int p = from; p < to; p++) {
+        int p = from;
+        for (; p <= to - 4; p += 4) {
+          momentsOfRows(x, sample, sample + p * c, c, sums, at);
+        }
+        for (; p < to; p++) {
           momentsOfRow(x, sample, sample + p * c, c, sums, at);
         }
         return S.loopBound(c);
@@ -302,6 +307,22 @@ public record GroupNorm(
       return j;
     }
 
+    /** Four rows at a time, so that the sums are read and written a quarter as often. */
+    private static void momentsOfRows(float[] x, int centre, int row, int c, float[] sums, int at) {
+      for (int j = 0; j <= c - S.length(); j += S.length()) {
+        FloatVector k = FloatVector.fromArray(S, x, centre + j);
+        FloatVector d0 = FloatVector.fromArray(S, x, row + j).sub(k);
+        FloatVector d1 = FloatVector.fromArray(S, x, row + c + j).sub(k);
+        FloatVector d2 = FloatVector.fromArray(S, x, row + 2 * c + j).sub(k);
+        FloatVector d3 = FloatVector.fromArray(S, x, row + 3 * c + j).sub(k);
+        FloatVector s = FloatVector.fromArray(S, sums, at + j);
+        s.add(d0).add(d1).add(d2).add(d3).intoArray(sums, at + j);
+        FloatVector q = FloatVector.fromArray(S, sums, at + c + j);
+        q = d3.fma(d3, d2.fma(d2, d1.fma(d1, d0.fma(d0, q))));
+        q.intoArray(sums, at + c + j);
+      }
+    }
+
     private static void momentsOfRow(float[] x, int centre, int row, int c, float[] sums, int at) {
       for (int j = 0; j <= c - S.length(); j += S.length()) {
         FloatVector k = FloatVector.fromArray(S, x, centre + j);
@@ -311,17 +332,8 @@ public record GroupNorm(
       }
     }
 
-    /** One row of y = a·x + b. */
-    private static void map(
-        float[] x, int xo, float[] y, int yo, int row, int whole, float[] affine, int c) {
-      for (int j = 0; j < whole; j += S.length()) {
-        FloatVector a = FloatVector.fromArray(S, affine, j);
-        FloatVector b = FloatVector.fromArray(S, affine, c + j);
-        FloatVector.fromArray(S, x, xo + row + j).fma(a, b).intoArray(y, yo + row + j);
-      }
-    }
-
     static int normalise(
+        boolean silu,
         float[] x,
         int xo,
         float[] y,
@@ -329,35 +341,25 @@ public record GroupNorm(
         int from,
         int to,
         int c,
-        float[] affine,
-        float[] run) {
+        float[] affine) {
       int whole = S.loopBound(c);
-      int rows = Math.max(1, RUN / Math.max(1, whole));
-      for (int p = from; p < to && whole > 0; p += rows) {
-        int count = Math.min(rows, to - p);
-        for (int row = p; row < p + count; row++) {
-          map(x, xo, y, yo, row * c, whole, affine, c);
-        }
-        if (run != null) {
-          silu(y, yo + p * c, count, c, whole, run);
+      for (int row = from * c; row < to * c; row += c) {
+        if (silu) {
+          Mathf.Simd.gate(true, x, xo + row, affine, Ranges.LEAD, c, whole, y, yo + row);
+        } else {
+          map(x, xo + row, affine, c, whole, y, yo + row);
         }
       }
       return whole;
     }
 
-    /** u/(1 + e^−u) in place, for the first {@code whole} columns of some rows. */
-    private static void silu(float[] y, int at, int rows, int c, int whole, float[] run) {
-      for (int p = 0; p < rows; p++) {
-        for (int j = 0; j < whole; j += S.length()) {
-          FloatVector.fromArray(S, y, at + p * c + j).neg().intoArray(run, p * whole + j);
-        }
-      }
-      Mathf.Simd.logistic(run, 0, rows * whole);
-      for (int p = 0; p < rows; p++) {
-        for (int j = 0; j < whole; j += S.length()) {
-          FloatVector sigmoid = FloatVector.fromArray(S, run, p * whole + j);
-          FloatVector.fromArray(S, y, at + p * c + j).mul(sigmoid).intoArray(y, at + p * c + j);
-        }
+    /** One row of y = a·x + b. */
+    private static void map(
+        float[] x, int from, float[] affine, int c, int whole, float[] y, int to) {
+      for (int j = 0; j < whole; j += S.length()) {
+        FloatVector a = FloatVector.fromArray(S, affine, Ranges.LEAD + j);
+        FloatVector b = FloatVector.fromArray(S, affine, Ranges.LEAD + c + j);
+        FloatVector.fromArray(S, x, from + j).fma(a, b).intoArray(y, to + j);
       }
     }
   }

@@ -71,21 +71,22 @@ public record GroupNormGrad(
     GroupNorm.Layout at = forward.layout();
     int c = at.channels();
     int blocks = at.blocks();
-    float[] sums = ranges.scratch(0, at.samples() * blocks * 2 * c);
+    float[] sums = ranges.scratch(0, Ranges.LEAD + at.samples() * blocks * 2 * c);
     float[] totals = ranges.scratch(2, at.samples() * 2 * c);
     GroupNorm.passes(
         ranges,
         at,
         (n, b) -> {
-          float[] maps = ranges.scratch(1, 4 * c);
+          float[] maps = ranges.scratch(1, Ranges.LEAD + 4 * c);
           GroupNorm.affine(at, n, forward, maps);
-          standard(n, maps, 2 * c);
-          float[] run = ranges.scratch(3, Math.max(GroupNorm.RUN, c));
-          sums(ranges.simd(), n, b, maps, sums, (n * blocks + b) * 2 * c, run);
+          standard(n, maps, Ranges.LEAD + 2 * c);
+          float[] gates = ranges.scratch(3, Ranges.LEAD + c);
+          int to = Ranges.LEAD + (n * blocks + b) * 2 * c;
+          sums(ranges.simd(), n, b, maps, sums, to, gates);
         },
         n -> total(n, sums, totals),
         (n, b) -> {
-          float[] maps = ranges.scratch(1, 3 * c);
+          float[] maps = ranges.scratch(1, Ranges.LEAD + 3 * c);
           inputMap(n, totals, maps);
           input(ranges.simd(), n, b, maps);
         });
@@ -107,30 +108,31 @@ public record GroupNormGrad(
 
   /** Writes du, and S₁ and S₂ of every channel over one block. */
   private void sums(
-      boolean simd, int n, int block, float[] maps, float[] sums, int at, float[] run) {
+      boolean simd, int n, int block, float[] maps, float[] sums, int at, float[] gates) {
     GroupNorm.Layout layout = forward.layout();
     int c = layout.channels();
     int from = n * layout.pixels() + block * layout.rows();
     int to = Math.min((n + 1) * layout.pixels(), from + layout.rows());
     Arrays.fill(sums, at, at + 2 * c, 0f);
-    int first = simd ? Simd.sums(this, from, to, c, maps, sums, at, run) : 0;
+    int first = simd ? Simd.sums(this, from, to, c, maps, sums, at, gates) : 0;
     if (first == c) {
       return;
     }
     float[] xs = forward.x().floats();
     float[] gs = dy.floats();
     float[] ds = dx.floats();
+    int map = Ranges.LEAD;
     for (int p = from; p < to; p++) {
       for (int j = first; j < c; j++) {
         float x = xs[forward.x().offset() + p * c + j];
         float d = gs[dy.offset() + p * c + j];
         if (forward.silu()) {
-          float u = Math.fma(x, maps[j], maps[c + j]);
+          float u = Math.fma(x, maps[map + j], maps[map + c + j]);
           float s = Mathf.sigmoid(u);
           d *= s * Math.fma(u, 1f - s, 1f);
         }
         ds[dx.offset() + p * c + j] = d;
-        float standard = Math.fma(x, maps[2 * c + j], maps[3 * c + j]);
+        float standard = Math.fma(x, maps[map + 2 * c + j], maps[map + 3 * c + j]);
         sums[at + j] += d;
         sums[at + c + j] = Math.fma(d, standard, sums[at + c + j]);
       }
@@ -146,8 +148,9 @@ public record GroupNormGrad(
       double s1 = 0;
       double s2 = 0;
       for (int b = 0; b < blocks; b++) {
-        s1 += sums[(n * blocks + b) * 2 * c + j];
-        s2 += sums[(n * blocks + b) * 2 * c + c + j];
+        int at = Ranges.LEAD + (n * blocks + b) * 2 * c + j;
+        s1 += sums[at];
+        s2 += sums[at + c];
       }
       totals[n * 2 * c + j] = (float) s1;
       totals[n * 2 * c + c + j] = (float) s2;
@@ -182,9 +185,9 @@ public record GroupNormGrad(
       double mu = f.mean().floats()[f.mean().offset() + n * at.groups() + g];
       double inv = f.inverse().floats()[f.inverse().offset() + n * at.groups() + g];
       for (int j = g * per; j < (g + 1) * per; j++) {
-        maps[j] = (float) (inv * weight(n, j));
-        maps[c + j] = (float) (-inv * inv * m2);
-        maps[2 * c + j] = (float) (inv * (mu * inv * m2 - m1));
+        maps[Ranges.LEAD + j] = (float) (inv * weight(n, j));
+        maps[Ranges.LEAD + c + j] = (float) (-inv * inv * m2);
+        maps[Ranges.LEAD + 2 * c + j] = (float) (inv * (mu * inv * m2 - m1));
       }
     }
   }
@@ -209,11 +212,13 @@ public record GroupNormGrad(
     }
     float[] xs = forward.x().floats();
     float[] ds = dx.floats();
+    int map = Ranges.LEAD;
     for (int p = from; p < to; p++) {
       for (int j = first; j < c; j++) {
         int i = dx.offset() + p * c + j;
-        float rest = Math.fma(xs[forward.x().offset() + p * c + j], maps[c + j], maps[2 * c + j]);
-        ds[i] = Math.fma(ds[i], maps[j], rest);
+        float x = xs[forward.x().offset() + p * c + j];
+        float rest = Math.fma(x, maps[map + c + j], maps[map + 2 * c + j]);
+        ds[i] = Math.fma(ds[i], maps[map + j], rest);
       }
     }
   }
@@ -241,40 +246,27 @@ public record GroupNormGrad(
 
     /** Rows in the order of memory, the sums in the level-1 cache. */
     static int sums(
-        GroupNormGrad k, int from, int to, int c, float[] maps, float[] sums, int at, float[] run) {
+        GroupNormGrad k,
+        int from,
+        int to,
+        int c,
+        float[] maps,
+        float[] sums,
+        int at,
+        float[] gates) {
       int whole = S.loopBound(c);
-      boolean silu = k.forward.silu();
-      int rows = Math.max(1, GroupNorm.RUN / Math.max(1, whole));
-      for (int p = from; p < to && whole > 0; p += rows) {
-        int count = Math.min(rows, to - p);
-        if (silu) {
-          sigmoids(k, p, count, c, whole, maps, run);
-        }
-        for (int row = 0; row < count; row++) {
-          if (silu) {
-            activatedRow(k, (p + row) * c, c, whole, maps, sums, at, run, row * whole);
-          } else {
-            plainRow(k, (p + row) * c, c, whole, maps, sums, at);
-          }
+      float[] xs = k.forward.x().floats();
+      int xo = k.forward.x().offset();
+      for (int row = from * c; row < to * c; row += c) {
+        if (k.forward.silu()) {
+          int map = Ranges.LEAD;
+          Mathf.Simd.gate(false, xs, xo + row, maps, map, c, whole, gates, Ranges.LEAD);
+          activatedRow(k, row, c, whole, maps, sums, at, gates);
+        } else {
+          plainRow(k, row, c, whole, maps, sums, at);
         }
       }
       return whole;
-    }
-
-    /** The sigmoids of u of some rows, packed. */
-    private static void sigmoids(
-        GroupNormGrad k, int from, int rows, int c, int whole, float[] maps, float[] run) {
-      float[] xs = k.forward.x().floats();
-      int xo = k.forward.x().offset() + from * c;
-      for (int p = 0; p < rows; p++) {
-        for (int j = 0; j < whole; j += S.length()) {
-          FloatVector a = FloatVector.fromArray(S, maps, j);
-          FloatVector b = FloatVector.fromArray(S, maps, c + j);
-          FloatVector u = FloatVector.fromArray(S, xs, xo + p * c + j).fma(a, b);
-          u.neg().intoArray(run, p * whole + j);
-        }
-      }
-      Mathf.Simd.logistic(run, 0, rows * whole);
     }
 
     private static void activatedRow(
@@ -285,26 +277,26 @@ public record GroupNormGrad(
         float[] maps,
         float[] sums,
         int at,
-        float[] run,
-        int packed) {
+        float[] gates) {
       float[] xs = k.forward.x().floats();
       float[] gs = k.dy.floats();
       float[] ds = k.dx.floats();
       int xo = k.forward.x().offset() + row;
       int go = k.dy.offset() + row;
       int to = k.dx.offset() + row;
+      int map = Ranges.LEAD;
       FloatVector one = FloatVector.broadcast(S, 1f);
       for (int j = 0; j < whole; j += S.length()) {
         FloatVector x = FloatVector.fromArray(S, xs, xo + j);
-        FloatVector a = FloatVector.fromArray(S, maps, j);
-        FloatVector u = x.fma(a, FloatVector.fromArray(S, maps, c + j));
-        FloatVector s = FloatVector.fromArray(S, run, packed + j);
+        FloatVector a = FloatVector.fromArray(S, maps, map + j);
+        FloatVector u = x.fma(a, FloatVector.fromArray(S, maps, map + c + j));
+        FloatVector s = FloatVector.fromArray(S, gates, Ranges.LEAD + j);
         FloatVector slope = s.mul(u.fma(one.sub(s), one));
         FloatVector d = FloatVector.fromArray(S, gs, go + j).mul(slope);
         d.intoArray(ds, to + j);
         FloatVector.fromArray(S, sums, at + j).add(d).intoArray(sums, at + j);
-        FloatVector inv = FloatVector.fromArray(S, maps, 2 * c + j);
-        FloatVector standard = x.fma(inv, FloatVector.fromArray(S, maps, 3 * c + j));
+        FloatVector inv = FloatVector.fromArray(S, maps, map + 2 * c + j);
+        FloatVector standard = x.fma(inv, FloatVector.fromArray(S, maps, map + 3 * c + j));
         d.fma(standard, FloatVector.fromArray(S, sums, at + c + j)).intoArray(sums, at + c + j);
       }
     }
@@ -317,13 +309,14 @@ public record GroupNormGrad(
       int xo = k.forward.x().offset() + row;
       int go = k.dy.offset() + row;
       int to = k.dx.offset() + row;
+      int map = Ranges.LEAD;
       for (int j = 0; j < whole; j += S.length()) {
         FloatVector x = FloatVector.fromArray(S, xs, xo + j);
         FloatVector d = FloatVector.fromArray(S, gs, go + j);
         d.intoArray(ds, to + j);
         FloatVector.fromArray(S, sums, at + j).add(d).intoArray(sums, at + j);
-        FloatVector inv = FloatVector.fromArray(S, maps, 2 * c + j);
-        FloatVector standard = x.fma(inv, FloatVector.fromArray(S, maps, 3 * c + j));
+        FloatVector inv = FloatVector.fromArray(S, maps, map + 2 * c + j);
+        FloatVector standard = x.fma(inv, FloatVector.fromArray(S, maps, map + 3 * c + j));
         d.fma(standard, FloatVector.fromArray(S, sums, at + c + j)).intoArray(sums, at + c + j);
       }
     }
@@ -334,6 +327,7 @@ public record GroupNormGrad(
       int xo = k.forward.x().offset();
       int to0 = k.dx.offset();
       int l = S.length();
+      int map = Ranges.LEAD;
       int j = 0;
       for (int p = from; p < to; p++) {
         int row = p * c;
@@ -341,10 +335,10 @@ public record GroupNormGrad(
           FloatVector rest =
               FloatVector.fromArray(S, xs, xo + row + j)
                   .fma(
-                      FloatVector.fromArray(S, maps, c + j),
-                      FloatVector.fromArray(S, maps, 2 * c + j));
+                      FloatVector.fromArray(S, maps, map + c + j),
+                      FloatVector.fromArray(S, maps, map + 2 * c + j));
           FloatVector.fromArray(S, ds, to0 + row + j)
-              .fma(FloatVector.fromArray(S, maps, j), rest)
+              .fma(FloatVector.fromArray(S, maps, map + j), rest)
               .intoArray(ds, to0 + row + j);
         }
       }
