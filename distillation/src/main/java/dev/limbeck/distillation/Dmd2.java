@@ -122,18 +122,18 @@ public final class Dmd2 implements Distiller {
       boolean patient = preset.patient();
       double[] noise = NoiseLevels.shiftedCosine(TABLE, preset.shift(), NoiseLevels.SIGMA_MAX);
       return new Config(
-          preset.studentSteps(patient ? 20_000 : 1800),
+          preset.studentSteps(patient ? 5000 : 1800),
           new double[] {NoiseLevels.SIGMA_MAX},
           Arrays.copyOf(noise, TABLE),
-          patient ? 5 : 3,
-          patient ? 1e-4 : 3e-4,
-          patient ? 2e-4 : 6e-4,
-          patient ? 1e-3 : 0,
-          patient ? 1e-2 : 0,
+          3,
+          3e-4,
+          6e-4,
+          0,
+          0,
           true,
           true,
-          patient ? 20_000 : 2000,
-          patient ? 50 : 20,
+          patient ? 5000 : 2000,
+          20,
           10);
     }
 

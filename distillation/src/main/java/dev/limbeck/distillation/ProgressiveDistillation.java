@@ -103,7 +103,7 @@ public final class ProgressiveDistillation implements Distiller {
       return new Config(
           NoiseLevels.shiftedCosine(8, preset.shift(), NoiseLevels.SIGMA_MAX),
           4,
-          preset.studentSteps(preset.patient() ? 4000 : 1000),
+          preset.studentSteps(preset.patient() ? 2000 : 1000),
           1e-3,
           1,
           Solver.HEUN,
