@@ -3,7 +3,6 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
-import dev.limbeck.kernels.op.TileProduct.Matrix;
 import java.util.Arrays;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
@@ -27,27 +26,23 @@ public record Attention(
     Layout layout, float scale, Buffer q, Buffer k, Buffer v, Buffer o, Buffer logSum)
     implements Kernel {
 
-  /** Queries, and keys, per block. */
-  static final int BLOCK = 64;
-
   /** The sizes: samples, queries and keys per sample, heads and features per head. */
   public record Layout(int samples, int queries, int keys, int heads, int features) {
     int row() {
       return heads * features;
     }
 
-    /** Queries of a block, rounded up so that vectors divide them. */
-    int width() {
-      return Math.min(BLOCK, (queries + 15) / 16 * 16);
-    }
-
-    /** Features of a head, rounded up so that vectors divide them. */
-    int padded() {
-      return (features + 15) / 16 * 16;
-    }
-
     int queryBlocks() {
-      return (queries + BLOCK - 1) / BLOCK;
+      return (queries + HeadBlock.ROWS - 1) / HeadBlock.ROWS;
+    }
+
+    int keyBlocks() {
+      return (keys + HeadBlock.ROWS - 1) / HeadBlock.ROWS;
+    }
+
+    /** Where a row of a head starts in q and o, or (by keys) in k and v. */
+    int at(int sampleHead, int length, int first) {
+      return (sampleHead / heads * length + first) * row() + sampleHead % heads * features;
     }
   }
 
@@ -75,188 +70,150 @@ public record Attention(
 
   @Override
   public void onCpu(Ranges ranges) {
+    HeadBlock shape = new HeadBlock(ranges, layout.features);
+    int keyBlocks = layout.keyBlocks();
+    int all = layout.samples * layout.heads * keyBlocks;
+    float[] ks = ranges.scratch(0, Ranges.LEAD + all * shape.turnedSize());
+    float[] vs = ranges.scratch(1, Ranges.LEAD + all * shape.stripsSize());
+    ranges.chunks(
+        all,
+        i -> {
+          int first = i % keyBlocks * HeadBlock.ROWS;
+          int rows = Math.min(HeadBlock.ROWS, layout.keys - first);
+          int at = layout.at(i / keyBlocks, layout.keys, first);
+          int row = layout.row();
+          int turned = Ranges.LEAD + i * shape.turnedSize();
+          shape.turn(k.floats(), k.offset() + at, row, rows, ks, turned);
+          int strips = Ranges.LEAD + i * shape.stripsSize();
+          shape.strips(v.floats(), v.offset() + at, row, rows, vs, strips);
+        });
     int blocks = layout.queryBlocks();
     ranges.chunks(
         layout.samples * layout.heads * blocks,
-        chunk -> block(ranges, chunk / blocks, (chunk % blocks) * BLOCK));
+        i -> block(shape, ks, vs, i / blocks, i % blocks * HeadBlock.ROWS));
   }
 
   /** One block of queries of one head against all keys. */
-  private void block(Ranges ranges, int sampleHead, int from) {
-    int n = sampleHead / layout.heads;
-    int d = layout.features;
-    int row = layout.row();
-    int head = (sampleHead % layout.heads) * d;
-    int rows = Math.min(BLOCK, layout.queries - from);
-    int width = layout.width();
-    int padded = layout.padded();
-    boolean simd = ranges.simd();
-    float[] qt = ranges.scratch(0, d * width);
-    float[] scores = ranges.scratch(1, BLOCK * width);
+  private void block(HeadBlock shape, float[] ks, float[] vs, int sampleHead, int from) {
+    Ranges ranges = shape.ranges();
+    int lead = Ranges.LEAD;
+    int rows = Math.min(HeadBlock.ROWS, layout.queries - from);
+    float[] qt = ranges.scratch(2, lead + shape.turnedSize());
+    float[] scores = ranges.scratch(3, lead + HeadBlock.SCORES);
     // The running maximum, the running sum and the last shrink factor of every query.
-    float[] state = ranges.scratch(2, 3 * width);
-    // Heads lie side by side in a row; copied apart, their rows do not fight for cache lines.
-    float[] ks = ranges.scratch(3, BLOCK * padded);
-    float[] vs = ranges.scratch(4, BLOCK * padded);
-    float[] os = ranges.scratch(5, BLOCK * padded);
-    int queryAt = (n * layout.queries + from) * row + head;
-    transpose(q.floats(), q.offset() + queryAt, row, rows, width, d, qt);
-    Arrays.fill(state, 0, width, Float.NEGATIVE_INFINITY);
-    Arrays.fill(state, width, 2 * width, 0f);
-    Matrix scoresT = Matrix.rows(scores, 0, width);
-    for (int first = 0; first < layout.keys; first += BLOCK) {
-      int keys = Math.min(BLOCK, layout.keys - first);
-      int at = (n * layout.keys + first) * row + head;
-      Matrix keyRows = rowsOf(k, at, keys, layout, ks);
-      Matrix queries = Matrix.rows(qt, 0, width);
-      TileProduct.multiply(simd, keys, width, d, keyRows, queries, scoresT, false);
-      if (simd) {
-        Simd.softmax(scores, keys, width, scale, state);
+    float[] state = ranges.scratch(4, lead + 3 * HeadBlock.ROWS);
+    float[] os = ranges.scratch(5, lead + shape.stripsSize());
+    int at = layout.at(sampleHead, layout.queries, from);
+    shape.turn(q.floats(), q.offset() + at, layout.row(), rows, qt, lead);
+    Arrays.fill(state, lead, lead + HeadBlock.ROWS, Float.NEGATIVE_INFINITY);
+    Arrays.fill(state, lead + HeadBlock.ROWS, lead + 2 * HeadBlock.ROWS, 0f);
+    HeadBlock.Sum sums = new HeadBlock.Sum(os, lead);
+    for (int first = 0; first < layout.keys; first += HeadBlock.ROWS) {
+      int keys = Math.min(HeadBlock.ROWS, layout.keys - first);
+      int block = sampleHead * layout.keyBlocks() + first / HeadBlock.ROWS;
+      int turned = lead + block * shape.turnedSize();
+      shape.scores(ks, turned, qt, lead, keys, rows, scores, lead);
+      if (ranges.simd()) {
+        Simd.softmax(scores, keys, HeadBlock.lanes(rows), scale, state);
       } else {
-        softmax(scores, keys, width, scale, state);
+        softmax(scores, keys, rows, scale, state);
       }
       if (first > 0) {
-        shrink(os, rows, padded, state, 2 * width);
+        shrink(ranges.simd(), os, rows, state);
       }
-      Matrix weights = Matrix.transposed(scores, 0, width);
-      Matrix values = rowsOf(v, at, keys, layout, vs);
-      Matrix sums = Matrix.rows(os, 0, padded);
-      TileProduct.multiply(simd, rows, padded, keys, weights, values, sums, first > 0);
+      int strips = lead + block * shape.stripsSize();
+      shape.overKeys(scores, lead, vs, strips, rows, keys, first > 0, sums);
     }
-    finish(sampleHead, from, rows, os, state);
-    unpack(os, 0, layout, rows, o.floats(), o.offset() + queryAt, row);
-  }
-
-  /** One head's rows: where they are if they are whole vectors next to each other, or copied. */
-  static Matrix rowsOf(Buffer from, int at, int rows, Layout layout, float[] copy) {
-    if (layout.heads == 1 && layout.features == layout.padded()) {
-      return Matrix.rows(from.floats(), from.offset() + at, layout.row());
-    }
-    pack(from.floats(), from.offset() + at, layout.row(), rows, layout, copy, 0);
-    return Matrix.rows(copy, 0, layout.padded());
-  }
-
-  /** Copies one head's rows next to each other, padded with zeros. */
-  static void pack(
-      float[] source, int at, int stride, int rows, Layout layout, float[] target, int to) {
-    int d = layout.features;
-    int padded = layout.padded();
-    for (int r = 0; r < rows; r++) {
-      System.arraycopy(source, at + r * stride, target, to + r * padded, d);
-      Arrays.fill(target, to + r * padded + d, to + (r + 1) * padded, 0f);
-    }
-  }
-
-  /** The way back of {@link #pack}. */
-  static void unpack(
-      float[] source, int from, Layout layout, int rows, float[] target, int at, int stride) {
-    for (int r = 0; r < rows; r++) {
-      System.arraycopy(
-          source, from + r * layout.padded(), target, at + r * stride, layout.features);
-    }
-  }
-
-  /** Copies rows of a head into columns; columns past the last row become 0. */
-  static void transpose(
-      float[] source, int at, int stride, int rows, int width, int d, float[] target) {
-    for (int c = 0; c < d; c++) {
-      for (int r = 0; r < rows; r++) {
-        target[c * width + r] = source[at + r * stride + c];
-      }
-      Arrays.fill(target, c * width + rows, (c + 1) * width, 0f);
-    }
+    finish(ranges.simd(), sampleHead, from, rows, os, state);
+    shape.unstrip(os, lead, rows, o.floats(), o.offset() + at, layout.row());
   }
 
   /** Turns scores into e^(scale·score − m), moving on m, l and the shrink factor. */
-  private static void softmax(float[] scores, int keys, int width, float scale, float[] state) {
-    for (int r = 0; r < width; r++) {
+  private static void softmax(float[] scores, int keys, int rows, float scale, float[] state) {
+    for (int r = Ranges.LEAD; r < Ranges.LEAD + rows; r++) {
       float old = state[r];
       float max = old;
       for (int j = 0; j < keys; j++) {
-        max = Math.max(max, scores[j * width + r] * scale);
+        max = Math.max(max, scores[j * Gemm.STRIDE + r] * scale);
       }
-      float shrink = Mathf.exp(old - max);
-      float sum = state[width + r] * shrink;
+      float shrink = Mathf.decay(old - max);
+      float sum = state[HeadBlock.ROWS + r] * shrink;
       for (int j = 0; j < keys; j++) {
-        float p = Mathf.exp(Math.fma(scores[j * width + r], scale, -max));
-        scores[j * width + r] = p;
+        float p = Mathf.decay(Math.fma(scores[j * Gemm.STRIDE + r], scale, -max));
+        scores[j * Gemm.STRIDE + r] = p;
         sum += p;
       }
       state[r] = max;
-      state[width + r] = sum;
-      state[2 * width + r] = shrink;
+      state[HeadBlock.ROWS + r] = sum;
+      state[2 * HeadBlock.ROWS + r] = shrink;
     }
   }
 
-  private static void shrink(float[] sums, int rows, int padded, float[] factors, int at) {
-    for (int r = 0; r < rows; r++) {
-      float factor = factors[at + r];
-      for (int c = r * padded; c < (r + 1) * padded; c++) {
-        sums[c] *= factor;
+  /** Multiplies each query's sums by its factor. */
+  private void shrink(boolean simd, float[] sums, int rows, float[] state) {
+    for (int first = 0; first < layout.features; first += Gemm.COLUMNS) {
+      int columns = Math.min(Gemm.COLUMNS, layout.features - first);
+      for (int r = 0; r < rows; r++) {
+        float factor = state[Ranges.LEAD + 2 * HeadBlock.ROWS + r];
+        int at = Ranges.LEAD + (first / Gemm.COLUMNS * HeadBlock.ROWS + r) * Gemm.STRIDE;
+        int done = simd ? Simd.scale(sums, at, columns, factor) : 0;
+        for (int c = at + done; c < at + columns; c++) {
+          sums[c] *= factor;
+        }
       }
     }
   }
 
   /** Divides by the sums, and writes m + ln l. */
-  private void finish(int sampleHead, int from, int rows, float[] os, float[] state) {
-    int width = layout.width();
+  private void finish(boolean simd, int sampleHead, int from, int rows, float[] os, float[] state) {
     float[] logSums = logSum.floats();
     int at = logSum.offset() + sampleHead * layout.queries + from;
     for (int r = 0; r < rows; r++) {
-      logSums[at + r] = state[r] + Mathf.log(state[width + r]);
-      state[2 * width + r] = 1f / state[width + r];
+      float sum = state[Ranges.LEAD + HeadBlock.ROWS + r];
+      logSums[at + r] = state[Ranges.LEAD + r] + Mathf.log(sum);
+      state[Ranges.LEAD + 2 * HeadBlock.ROWS + r] = 1f / sum;
     }
-    shrink(os, rows, layout.padded(), state, 2 * width);
+    shrink(simd, os, rows, state);
   }
 
   /** The same on vectors of queries. */
   private static final class Simd {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
+    private static final int SUMS = Ranges.LEAD + HeadBlock.ROWS;
+    private static final int FACTORS = Ranges.LEAD + 2 * HeadBlock.ROWS;
 
-    /** Loops over rows of queries, each on arrays: see {@link Mathf.Simd#exp(float[],int,int)}. */
+    /** Loops over rows of queries, each on arrays: see {@link Mathf.Simd#gate}. */
     static void softmax(float[] scores, int keys, int width, float scale, float[] state) {
-      int shrink = 2 * width;
-      System.arraycopy(state, 0, state, shrink, width);
+      System.arraycopy(state, Ranges.LEAD, state, FACTORS, width);
       for (int j = 0; j < keys; j++) {
-        maximum(scores, j * width, width, scale, state);
+        maximum(scores, Ranges.LEAD + j * Gemm.STRIDE, width, scale, state);
       }
-      shrink(state, width);
-      for (int j = 0; j < keys; j++) {
-        exponents(scores, j * width, width, scale, state);
-      }
-      Mathf.Simd.exp(scores, 0, keys * width);
-      for (int j = 0; j < keys; j++) {
-        Rows.add(true, scores, j * width, state, width, width);
-      }
+      Mathf.Simd.decay(state, FACTORS, 1, 0, width, 1f, state, Ranges.LEAD, null, 0);
+      multiply(state, width);
+      int lead = Ranges.LEAD;
+      Mathf.Simd.decay(scores, lead, keys, Gemm.STRIDE, width, scale, state, lead, state, SUMS);
     }
 
     private static void maximum(float[] scores, int at, int width, float scale, float[] state) {
       for (int r = 0; r < width; r += S.length()) {
         FloatVector s = FloatVector.fromArray(S, scores, at + r).mul(scale);
-        FloatVector.fromArray(S, state, r).max(s).intoArray(state, r);
+        FloatVector.fromArray(S, state, Ranges.LEAD + r).max(s).intoArray(state, Ranges.LEAD + r);
       }
     }
 
-    /** Turns the old maxima into e^(old − new), and shrinks the sums by it. */
-    private static void shrink(float[] state, int width) {
-      int at = 2 * width;
+    private static void multiply(float[] state, int width) {
       for (int r = 0; r < width; r += S.length()) {
-        FloatVector max = FloatVector.fromArray(S, state, r);
-        FloatVector.fromArray(S, state, at + r).sub(max).intoArray(state, at + r);
-      }
-      Mathf.Simd.exp(state, at, width);
-      for (int r = 0; r < width; r += S.length()) {
-        FloatVector sum = FloatVector.fromArray(S, state, width + r);
-        sum.mul(FloatVector.fromArray(S, state, at + r)).intoArray(state, width + r);
+        FloatVector sum = FloatVector.fromArray(S, state, SUMS + r);
+        sum.mul(FloatVector.fromArray(S, state, FACTORS + r)).intoArray(state, SUMS + r);
       }
     }
 
-    private static void exponents(float[] scores, int at, int width, float scale, float[] state) {
-      FloatVector scales = FloatVector.broadcast(S, scale);
-      for (int r = 0; r < width; r += S.length()) {
-        FloatVector minus = FloatVector.fromArray(S, state, r).neg();
-        FloatVector.fromArray(S, scores, at + r).fma(scales, minus).intoArray(scores, at + r);
+    static int scale(float[] x, int at, int count, float factor) {
+      int whole = S.loopBound(count);
+      for (int c = 0; c < whole; c += S.length()) {
+        FloatVector.fromArray(S, x, at + c).mul(factor).intoArray(x, at + c);
       }
+      return whole;
     }
   }
 }

@@ -3,7 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
-import dev.limbeck.kernels.op.TileProduct.Matrix;
+import java.util.Arrays;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
@@ -19,7 +19,11 @@ import jdk.incubator.vector.VectorSpecies;
  */
 public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, Buffer dV)
     implements Kernel {
-  private static final int BLOCK = Attention.BLOCK;
+  /** Query blocks that use a block of keys one after another while it is in the level-2 cache. */
+  private static final int GROUP = 3;
+
+  private static final int ROWS = HeadBlock.ROWS;
+  private static final int LEAD = Ranges.LEAD;
 
   public AttentionGrad {
     if (dO.length() != forward.o().length()
@@ -48,121 +52,144 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
     ranges.chunks(at.samples() * at.heads(), chunk -> head(ranges, chunk));
   }
 
-  /** One head's rows of q, dO, k and v, and of the gradients, copied apart from other heads'. */
-  private record Head(
-      float[] q, float[] dO, float[] k, float[] v, float[] dQ, float[] dK, float[] dV) {}
+  /**
+   * One head's keys and values, whole, with the sums of their gradients; each block after block.
+   */
+  private record Keys(float[] kt, float[] vt, float[] k, float[] dK, float[] dV) {}
+
+  /** Some blocks of one head's queries. */
+  private record Queries(
+      float[] qt, float[] dOt, float[] q, float[] dO, float[] dQ, float[] state) {}
 
   private void head(Ranges ranges, int sampleHead) {
     Attention.Layout at = forward.layout();
-    int row = at.row();
-    int n = sampleHead / at.heads();
-    int head = (sampleHead % at.heads()) * at.features();
-    int queryAt = n * at.queries() * row + head;
-    int keyAt = n * at.keys() * row + head;
-    int queries = at.queries() * at.padded();
-    int keys = at.keys() * at.padded();
-    Head packed =
-        new Head(
-            ranges.scratch(5, queries),
-            ranges.scratch(6, queries),
-            ranges.scratch(7, keys),
-            ranges.scratch(8, keys),
-            ranges.scratch(9, queries),
-            ranges.scratch(10, keys),
-            ranges.scratch(11, keys));
-    pack(forward.q(), queryAt, at.queries(), packed.q);
-    pack(dO, queryAt, at.queries(), packed.dO);
-    pack(forward.k(), keyAt, at.keys(), packed.k);
-    pack(forward.v(), keyAt, at.keys(), packed.v);
-    for (int from = 0; from < at.queries(); from += BLOCK) {
-      block(ranges, sampleHead, from, queryAt + from * row, packed);
+    HeadBlock shape = new HeadBlock(ranges, at.features());
+    int turned = shape.turnedSize();
+    int strips = shape.stripsSize();
+    int blocks = at.keyBlocks();
+    Keys keys =
+        new Keys(
+            ranges.scratch(0, LEAD + blocks * turned),
+            ranges.scratch(1, LEAD + blocks * turned),
+            ranges.scratch(2, LEAD + blocks * strips),
+            ranges.scratch(3, LEAD + blocks * strips),
+            ranges.scratch(4, LEAD + blocks * strips));
+    Queries queries =
+        new Queries(
+            ranges.scratch(5, LEAD + GROUP * turned),
+            ranges.scratch(6, LEAD + GROUP * turned),
+            ranges.scratch(7, LEAD + GROUP * strips),
+            ranges.scratch(8, LEAD + GROUP * strips),
+            ranges.scratch(9, LEAD + GROUP * strips),
+            ranges.scratch(10, LEAD + GROUP * 2 * ROWS));
+    for (int b = 0; b < blocks; b++) {
+      int rows = Math.min(ROWS, at.keys() - b * ROWS);
+      int from = at.at(sampleHead, at.keys(), b * ROWS);
+      float[] k = forward.k().floats();
+      float[] v = forward.v().floats();
+      shape.turn(k, forward.k().offset() + from, at.row(), rows, keys.kt, LEAD + b * turned);
+      shape.turn(v, forward.v().offset() + from, at.row(), rows, keys.vt, LEAD + b * turned);
+      shape.strips(k, forward.k().offset() + from, at.row(), rows, keys.k, LEAD + b * strips);
     }
-    unpack(packed.dQ, at.queries(), dQ, queryAt);
-    unpack(packed.dK, at.keys(), dK, keyAt);
-    unpack(packed.dV, at.keys(), dV, keyAt);
+    for (int first = 0; first < at.queryBlocks(); first += GROUP) {
+      group(shape, sampleHead, first, Math.min(GROUP, at.queryBlocks() - first), keys, queries);
+    }
+    for (int b = 0; b < blocks; b++) {
+      int rows = Math.min(ROWS, at.keys() - b * ROWS);
+      int to = at.at(sampleHead, at.keys(), b * ROWS);
+      int from = LEAD + b * strips;
+      shape.unstrip(keys.dK, from, rows, dK.floats(), dK.offset() + to, at.row());
+      shape.unstrip(keys.dV, from, rows, dV.floats(), dV.offset() + to, at.row());
+    }
   }
 
-  private void pack(Buffer from, int at, int rows, float[] to) {
-    Attention.Layout layout = forward.layout();
-    Attention.pack(from.floats(), from.offset() + at, layout.row(), rows, layout, to, 0);
-  }
-
-  private void unpack(float[] from, int rows, Buffer to, int at) {
-    Attention.Layout layout = forward.layout();
-    Attention.unpack(from, 0, layout, rows, to.floats(), to.offset() + at, layout.row());
-  }
-
-  /** One block of queries against all keys; the first block starts dK and dV. */
-  private void block(Ranges ranges, int sampleHead, int from, int queryAt, Head head) {
+  /** Some blocks of queries against all keys. */
+  private void group(
+      HeadBlock shape, int sampleHead, int first, int count, Keys keys, Queries queries) {
     Attention.Layout at = forward.layout();
-    int d = at.features();
-    int padded = at.padded();
-    int rows = Math.min(BLOCK, at.queries() - from);
-    int width = at.width();
-    boolean simd = ranges.simd();
-    float[] qt = ranges.scratch(0, d * width);
-    float[] p = ranges.scratch(1, BLOCK * width);
-    float[] state = ranges.scratch(2, 2 * width);
-    float[] dot = ranges.scratch(3, d * width);
-    float[] ds = ranges.scratch(4, BLOCK * width);
-    Attention.transpose(head.q, from * padded, padded, rows, width, d, qt);
-    Attention.transpose(head.dO, from * padded, padded, rows, width, d, dot);
-    state(sampleHead, from, rows, queryAt, state);
-    Matrix queries = Matrix.rows(head.q, from * padded, padded);
-    Matrix outputs = Matrix.rows(head.dO, from * padded, padded);
-    Matrix dQueries = Matrix.rows(head.dQ, from * padded, padded);
-    Matrix pT = Matrix.rows(p, 0, width);
-    Matrix dsT = Matrix.rows(ds, 0, width);
-    for (int first = 0; first < at.keys(); first += BLOCK) {
-      int keys = Math.min(BLOCK, at.keys() - first);
-      Matrix k = Matrix.rows(head.k, first * padded, padded);
-      Matrix v = Matrix.rows(head.v, first * padded, padded);
-      TileProduct.multiply(simd, keys, width, d, k, Matrix.rows(qt, 0, width), pT, false);
-      TileProduct.multiply(simd, keys, width, d, v, Matrix.rows(dot, 0, width), dsT, false);
-      if (simd) {
-        Simd.scores(p, ds, keys, width, forward.scale(), state);
-      } else {
-        scores(p, ds, keys, width, forward.scale(), state);
-      }
-      boolean add = from > 0;
-      Matrix dKeys = Matrix.rows(head.dK, first * padded, padded);
-      Matrix dValues = Matrix.rows(head.dV, first * padded, padded);
-      TileProduct.multiply(simd, keys, padded, rows, pT, outputs, dValues, add);
-      TileProduct.multiply(simd, keys, padded, rows, dsT, queries, dKeys, add);
-      Matrix scores = Matrix.transposed(ds, 0, width);
-      TileProduct.multiply(simd, rows, padded, keys, scores, k, dQueries, first > 0);
+    int turned = shape.turnedSize();
+    int strips = shape.stripsSize();
+    for (int i = 0; i < count; i++) {
+      int from = (first + i) * ROWS;
+      int rows = Math.min(ROWS, at.queries() - from);
+      int row = at.at(sampleHead, at.queries(), from);
+      float[] q = forward.q().floats();
+      float[] g = dO.floats();
+      shape.turn(q, forward.q().offset() + row, at.row(), rows, queries.qt, LEAD + i * turned);
+      shape.turn(g, dO.offset() + row, at.row(), rows, queries.dOt, LEAD + i * turned);
+      shape.strips(q, forward.q().offset() + row, at.row(), rows, queries.q, LEAD + i * strips);
+      shape.strips(g, dO.offset() + row, at.row(), rows, queries.dO, LEAD + i * strips);
+      state(sampleHead, from, rows, row, queries.state, LEAD + i * 2 * ROWS);
     }
+    for (int b = 0; b < at.keyBlocks(); b++) {
+      for (int i = 0; i < count; i++) {
+        pair(shape, b, first + i, i, keys, queries);
+      }
+    }
+    for (int i = 0; i < count; i++) {
+      int from = (first + i) * ROWS;
+      int to = dQ.offset() + at.at(sampleHead, at.queries(), from);
+      int rows = Math.min(ROWS, at.queries() - from);
+      shape.unstrip(queries.dQ, LEAD + i * strips, rows, dQ.floats(), to, at.row());
+    }
+  }
+
+  /** One block of keys and one of queries, the {@code i}-th of its group. */
+  private void pair(
+      HeadBlock shape, int keyBlock, int queryBlock, int i, Keys keys, Queries queries) {
+    Attention.Layout at = forward.layout();
+    Ranges ranges = shape.ranges();
+    float[] p = ranges.scratch(11, LEAD + HeadBlock.SCORES);
+    float[] ds = ranges.scratch(12, LEAD + HeadBlock.SCORES);
+    int m = Math.min(ROWS, at.keys() - keyBlock * ROWS);
+    int n = Math.min(ROWS, at.queries() - queryBlock * ROWS);
+    int keyTurned = LEAD + keyBlock * shape.turnedSize();
+    int queryTurned = LEAD + i * shape.turnedSize();
+    shape.scores(keys.kt, keyTurned, queries.qt, queryTurned, m, n, p, LEAD);
+    shape.scores(keys.vt, keyTurned, queries.dOt, queryTurned, m, n, ds, LEAD);
+    int state = LEAD + i * 2 * ROWS;
+    if (ranges.simd()) {
+      Simd.scores(p, ds, m, HeadBlock.lanes(n), forward.scale(), queries.state, state);
+    } else {
+      scores(p, ds, m, n, forward.scale(), queries.state, state);
+    }
+    int key = LEAD + keyBlock * shape.stripsSize();
+    int query = LEAD + i * shape.stripsSize();
+    boolean add = queryBlock > 0;
+    shape.overQueries(p, LEAD, queries.dO, query, m, n, add, new HeadBlock.Sum(keys.dV, key));
+    shape.overQueries(ds, LEAD, queries.q, query, m, n, add, new HeadBlock.Sum(keys.dK, key));
+    HeadBlock.Sum dQueries = new HeadBlock.Sum(queries.dQ, query);
+    shape.overKeys(ds, LEAD, keys.k, key, n, m, keyBlock > 0, dQueries);
   }
 
   /** Writes logSum and Σ_d dO·O of a block's queries; both 0 for the padding. */
-  private void state(int sampleHead, int from, int rows, int queryAt, float[] state) {
+  private void state(int sampleHead, int from, int rows, int row, float[] state, int to) {
     Attention.Layout at = forward.layout();
-    int width = at.width();
     float[] os = forward.o().floats();
     float[] gs = dO.floats();
-    for (int r = 0; r < width; r++) {
+    Arrays.fill(state, to, to + 2 * ROWS, 0f);
+    int l = forward.logSum().offset() + sampleHead * at.queries() + from;
+    for (int r = 0; r < rows; r++) {
+      int left = forward.o().offset() + row + r * at.row();
+      int right = dO.offset() + row + r * at.row();
       float sum = 0;
-      if (r < rows) {
-        int row = queryAt + r * at.row();
-        for (int c = 0; c < at.features(); c++) {
-          sum = Math.fma(os[forward.o().offset() + row + c], gs[dO.offset() + row + c], sum);
-        }
+      for (int c = 0; c < at.features(); c++) {
+        sum = Math.fma(os[left + c], gs[right + c], sum);
       }
-      int l = forward.logSum().offset() + sampleHead * at.queries() + from + r;
-      state[r] = r < rows ? forward.logSum().floats()[l] : 0f;
-      state[width + r] = sum;
+      state[to + r] = forward.logSum().floats()[l + r];
+      state[to + ROWS + r] = sum;
     }
   }
 
   /** Turns scores into P, and dP into dS. */
   private static void scores(
-      float[] p, float[] ds, int keys, int width, float scale, float[] state) {
+      float[] p, float[] ds, int keys, int queries, float scale, float[] state, int at) {
     for (int j = 0; j < keys; j++) {
-      for (int r = 0; r < width; r++) {
-        int i = j * width + r;
-        float weight = Mathf.exp(Math.fma(p[i], scale, -state[r]));
+      for (int r = 0; r < queries; r++) {
+        int i = LEAD + j * Gemm.STRIDE + r;
+        float weight = Mathf.decay(Math.fma(p[i], scale, -state[at + r]));
         p[i] = weight;
-        ds[i] = (ds[i] - state[width + r]) * weight * scale;
+        ds[i] = (ds[i] - state[at + ROWS + r]) * weight * scale;
       }
     }
   }
@@ -171,31 +198,21 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
   private static final class Simd {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
-    static void scores(float[] p, float[] ds, int keys, int width, float scale, float[] state) {
+    static void scores(
+        float[] p, float[] ds, int keys, int width, float scale, float[] state, int at) {
+      Mathf.Simd.decay(p, LEAD, keys, Gemm.STRIDE, width, scale, state, at, null, 0);
       for (int j = 0; j < keys; j++) {
-        exponents(p, j * width, width, scale, state);
-      }
-      Mathf.Simd.exp(p, 0, keys * width);
-      for (int j = 0; j < keys; j++) {
-        gradients(p, ds, j * width, width, scale, state);
-      }
-    }
-
-    private static void exponents(float[] p, int at, int width, float scale, float[] state) {
-      FloatVector scales = FloatVector.broadcast(S, scale);
-      for (int r = 0; r < width; r += S.length()) {
-        FloatVector minus = FloatVector.fromArray(S, state, r).neg();
-        FloatVector.fromArray(S, p, at + r).fma(scales, minus).intoArray(p, at + r);
+        gradients(p, ds, LEAD + j * Gemm.STRIDE, width, scale, state, at + ROWS);
       }
     }
 
     private static void gradients(
-        float[] p, float[] ds, int at, int width, float scale, float[] state) {
+        float[] p, float[] ds, int at, int width, float scale, float[] state, int dots) {
       FloatVector scales = FloatVector.broadcast(S, scale);
       for (int r = 0; r < width; r += S.length()) {
         FloatVector weight = FloatVector.fromArray(S, p, at + r);
-        FloatVector dots = FloatVector.fromArray(S, state, width + r);
-        FloatVector d = FloatVector.fromArray(S, ds, at + r).sub(dots);
+        FloatVector dot = FloatVector.fromArray(S, state, dots + r);
+        FloatVector d = FloatVector.fromArray(S, ds, at + r).sub(dot);
         d.mul(weight).mul(scales).intoArray(ds, at + r);
       }
     }

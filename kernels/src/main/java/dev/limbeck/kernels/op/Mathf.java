@@ -146,6 +146,17 @@ public final class Mathf {
    * vectors half the price of a division.
    */
   public static float sigmoid(float x) {
+    float e = decay(x);
+    float minus = -1f - e;
+    float c = Math.fma(Math.fma(D2, minus, -D1), minus, D0);
+    float w = Math.fma(minus, c, 1f);
+    float series = Math.fma(Math.fma(w, w, w), w, w);
+    float reciprocal = Math.fma(c, series, c);
+    return Float.isNaN(x) ? x : (Float.floatToRawIntBits(x) < 0 ? e : 1f) * reciprocal;
+  }
+
+  /** e^-|x|, relative error below 2e-7; 0 where it is below 1e-38, and (without need) for NaN. */
+  public static float decay(float x) {
     int bits = Float.floatToRawIntBits(x);
     float m = Float.intBitsToFloat(Math.min(bits & MAGNITUDE, FAR_BITS));
     float t = Math.fma(m, -LOG2_E, ROUND);
@@ -154,13 +165,7 @@ public final class Mathf {
     float p = Math.fma(Math.fma(Math.fma(N5, r, N4), r, N3), r, N2);
     p = Math.fma(Math.fma(p, r, N1), r, 1f);
     int k = Math.max(Float.floatToRawIntBits(t) - (ROUND_BITS - 127), 0);
-    float e = p * Float.intBitsToFloat(k << 23);
-    float minus = -1f - e;
-    float c = Math.fma(Math.fma(D2, minus, -D1), minus, D0);
-    float w = Math.fma(minus, c, 1f);
-    float series = Math.fma(Math.fma(w, w, w), w, w);
-    float reciprocal = Math.fma(c, series, c);
-    return Float.isNaN(x) ? x : (bits < 0 ? e : 1f) * reciprocal;
+    return p * Float.intBitsToFloat(k << 23);
   }
 
   /**
@@ -219,10 +224,10 @@ public final class Mathf {
      * length, and b stands {@code apart} elements behind a. It does not look for NaN: u·σ(u) is NaN
      * where u is.
      *
-     * <p>Written out rather than by calls, as {@link #exp(float[],int,int)} is: a function of
-     * vectors that was once compiled by itself may be too large for the compiler to put into a
-     * loop, and then every vector that goes in or comes out is an object on the heap, at a hundred
-     * times the cost. Loops that matter call these.
+     * <p>Written out rather than by calls: a function of vectors that was once compiled by itself
+     * may be too large for the compiler to put into a loop, and then every vector that goes in or
+     * comes out is an object on the heap, at a hundred times the cost. Loops that matter call
+     * these.
      */
     static void gate(
         boolean times,
@@ -265,26 +270,49 @@ public final class Mathf {
       }
     }
 
-    /** e^x in place, for a multiple of the vector's length. */
-    static void exp(float[] values, int at, int count) {
-      for (int i = at; i < at + count; i += S.length()) {
-        FloatVector x = FloatVector.fromArray(S, values, i);
-        // Comparisons, where max and min would also look after NaN and the sign of 0; NaN stays.
-        FloatVector c = x.blend(EXP_MAX, x.compare(VectorOperators.GT, EXP_MAX));
-        c = c.blend(EXP_MIN, c.compare(VectorOperators.LT, EXP_MIN));
-        FloatVector t = c.fma(LOG2_E, ROUND);
-        FloatVector n = t.sub(ROUND);
-        FloatVector r = n.fma(x.broadcast(-LN2_HIGH), c);
-        r = n.fma(x.broadcast(-LN2_LOW), r);
-        FloatVector q = r.broadcast(E4).fma(r, r.broadcast(E3)).fma(r, r.broadcast(E2));
-        q = q.fma(r, r.broadcast(E1)).fma(r, r.broadcast(E0));
-        FloatVector e = r.mul(r).fma(q, r).add(1f);
-        IntVector k = t.reinterpretAsInts().sub(ROUND_BITS);
-        IntVector half = k.lanewise(VectorOperators.ASHR, 1);
-        FloatVector a = half.add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats();
-        FloatVector b =
-            k.sub(half).add(127).lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats();
-        e.mul(a).mul(b).intoArray(values, i);
+    /**
+     * e^-|scale·x − s| in place along some rows, column by column, each added to its sum; {@code
+     * count} is a multiple of the vector's length. It does not look for NaN.
+     *
+     * <p>Rows and sums are this method's business, because it has to be too large to be put into
+     * its caller: see {@link #gate}.
+     *
+     * @param stride elements between rows
+     * @param sums starts where the sums of the columns stand; or null
+     */
+    static void decay(
+        float[] x,
+        int at,
+        int rows,
+        int stride,
+        int count,
+        float scale,
+        float[] s,
+        int from,
+        float[] sums,
+        int to) {
+      FloatVector scales = FloatVector.broadcast(S, scale);
+      FloatVector one = FloatVector.broadcast(S, 1f);
+      IntVector magnitude = IntVector.broadcast(I, MAGNITUDE);
+      IntVector far = IntVector.broadcast(I, FAR_BITS);
+      for (int row = 0; row < rows; row++) {
+        int first = at + row * stride;
+        for (int i = 0; i < count; i += S.length()) {
+          FloatVector minus = FloatVector.fromArray(S, s, from + i).neg();
+          FloatVector u = FloatVector.fromArray(S, x, first + i).fma(scales, minus);
+          FloatVector m = u.reinterpretAsInts().and(magnitude).min(far).reinterpretAsFloats();
+          FloatVector t = m.fma(one.broadcast(-LOG2_E), one.broadcast(ROUND));
+          FloatVector n = t.sub(one.broadcast(ROUND));
+          FloatVector r = n.fma(one.broadcast(LN2_LOW), n.fma(one.broadcast(LN2_HIGH), m));
+          FloatVector p = r.fma(one.broadcast(N5), one.broadcast(N4)).fma(r, one.broadcast(N3));
+          p = p.fma(r, one.broadcast(N2)).fma(r, one.broadcast(N1)).fma(r, one);
+          IntVector k = t.reinterpretAsInts().sub(ROUND_BITS - 127).max(0);
+          FloatVector e = p.mul(k.lanewise(VectorOperators.LSHL, 23).reinterpretAsFloats());
+          e.intoArray(x, first + i);
+          if (sums != null) {
+            FloatVector.fromArray(S, sums, to + i).add(e).intoArray(sums, to + i);
+          }
+        }
       }
     }
 
