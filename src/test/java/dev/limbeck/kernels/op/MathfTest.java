@@ -57,7 +57,10 @@ class MathfTest {
   void saturatingFunctions() {
     check("tanh", Mathf::tanh, Math::tanh, -12, 12, 4e-7);
     check("tanh", Mathf::tanh, Math::tanh, -1e-3, 1e-3, 4e-7);
-    check("sigmoid", Mathf::sigmoid, x -> 1 / (1 + Math.exp(-x)), -80, 30, 3e-7);
+    check("sigmoid", Mathf::sigmoid, x -> 1 / (1 + Math.exp(-x)), -30, 30, 3e-7);
+    check("sigmoid", Mathf::sigmoid, x -> 1 / (1 + Math.exp(-x)), -86, -30, 6e-7);
+    check("decay", Mathf::decay, x -> Math.exp(-Math.abs(x)), -20, 20, 3e-7);
+    check("decay", Mathf::decay, x -> Math.exp(-Math.abs(x)), 20, 86, 5e-7);
     check("softplus", Mathf::softplus, x -> Math.log1p(Math.exp(x)), -80, 30, 3e-7);
     check("erf", Mathf::erf, MathfTest::erf, -3.9, 3.9, 2e-7);
   }
@@ -86,6 +89,11 @@ class MathfTest {
     assertEquals(Float.NaN, Mathf.log(-1f));
     assertEquals(Float.NaN, Mathf.log(Float.NaN));
     assertEquals(0f, Mathf.log(1f));
+    assertEquals(1f, Mathf.sigmoid(infinity));
+    assertEquals(0f, Mathf.sigmoid(-infinity), 2e-38f);
+    assertEquals(Float.NaN, Mathf.sigmoid(Float.NaN));
+    assertEquals(1f, Mathf.decay(-0f));
+    assertEquals(0f, Mathf.decay(infinity), 2e-38f);
     assertEquals(1f, Mathf.tanh(infinity));
     assertEquals(-1f, Mathf.tanh(-50f));
     assertEquals(Float.NaN, Mathf.tanh(Float.NaN));
