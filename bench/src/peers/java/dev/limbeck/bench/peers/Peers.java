@@ -23,6 +23,10 @@ public final class Peers implements PeerSuite {
 
   private static final double WARM_UP_SECONDS = 3;
   private static final double TURN_SECONDS = 0.25;
+
+  /** Threads of either side wait busily for a while before they sleep. */
+  private static final long SETTLE_MILLIS = 300;
+
   private static final int PAIRS = 9;
 
   @Override
@@ -63,8 +67,8 @@ public final class Peers implements PeerSuite {
     double[] theirs = new double[PAIRS];
     double[] speedups = new double[PAIRS];
     for (int i = 0; i < PAIRS; i++) {
-      ours[i] = seconds(work::limbeck, TURN_SECONDS);
-      theirs[i] = seconds(() -> work.torch(layout), TURN_SECONDS);
+      ours[i] = turn(work::limbeck);
+      theirs[i] = turn(() -> work.torch(layout));
       speedups[i] = theirs[i] / ours[i];
     }
     Arrays.sort(ours);
@@ -103,13 +107,25 @@ public final class Peers implements PeerSuite {
     double least = Double.POSITIVE_INFINITY;
     for (Layout layout : Layout.values()) {
       seconds(() -> work.torch(layout), WARM_UP_SECONDS / 2);
-      double time = seconds(() -> work.torch(layout), TURN_SECONDS);
+      double time = turn(() -> work.torch(layout));
       if (time < least) {
         least = time;
         best = layout;
       }
     }
     return best;
+  }
+
+  /** Mean seconds of a run, with the other side at rest and the caches full of this one's data. */
+  private static double turn(Runnable work) {
+    try {
+      Thread.sleep(SETTLE_MILLIS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("interrupted while the threads came to rest", e);
+    }
+    work.run();
+    return seconds(work, TURN_SECONDS);
   }
 
   /** Mean seconds of a run, over at least so long. */
