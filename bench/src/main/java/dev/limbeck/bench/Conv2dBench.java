@@ -1,50 +1,31 @@
 package dev.limbeck.bench;
 
-import dev.limbeck.kernels.Buffer;
-import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.kernels.op.Conv2d;
 import dev.limbeck.kernels.op.Conv2dDims;
 import dev.limbeck.kernels.op.Conv2dInputGradient;
 import dev.limbeck.kernels.op.Conv2dSpec;
 import dev.limbeck.kernels.op.Conv2dWeightGradient;
-import java.util.concurrent.TimeUnit;
-import org.openjdk.jmh.annotations.AuxCounters;
 import org.openjdk.jmh.annotations.Benchmark;
-import org.openjdk.jmh.annotations.BenchmarkMode;
-import org.openjdk.jmh.annotations.Fork;
-import org.openjdk.jmh.annotations.Measurement;
-import org.openjdk.jmh.annotations.Mode;
-import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
-import org.openjdk.jmh.annotations.Scope;
-import org.openjdk.jmh.annotations.Setup;
-import org.openjdk.jmh.annotations.State;
-import org.openjdk.jmh.annotations.TearDown;
-import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * Measures 3×3 convolution and its gradients; {@code gflop} counts what the direct algorithm would
- * do, in 10⁹ operations per second, whichever algorithm runs.
+ * Convolution and its gradients; {@code gflop} counts what the direct algorithm would do, whichever
+ * runs.
  */
-@State(Scope.Thread)
-@BenchmarkMode(Mode.Throughput)
-@OutputTimeUnit(TimeUnit.SECONDS)
-@Warmup(iterations = 3, time = 1)
-@Measurement(iterations = 5, time = 1)
-@Fork(
-    value = 1,
-    jvmArgsAppend = {"--add-modules=jdk.incubator.vector", "-XX:ObjectAlignmentInBytes=64"})
-public class Conv2dBench {
-  /** Images × side × channels in × channels out, as they occur in small and medium UNets. */
+public class Conv2dBench extends KernelBench {
+  /** Images, side, channels in and out, side of the kernel, stride. */
   @Param({
-    "128x16x32x32",
-    "128x8x64x64",
-    "128x4x128x128",
-    "64x8x96x64",
-    "16x32x64x64",
-    "4x16x256x256",
-    "128x16x1x32",
-    "128x16x32x1"
+    "64x16x32x32x3x1",
+    "64x8x64x64x3x1",
+    "16x32x64x64x3x1",
+    "16x16x256x256x3x1",
+    "1x64x320x320x3x1",
+    "16x32x128x128x3x2",
+    "16x16x256x512x1x1",
+    "64x16x1x32x3x1",
+    "64x16x32x1x3x1",
+    "3x17x33x47x3x1",
+    "2x15x24x40x5x2"
   })
   public String shape;
 
@@ -52,71 +33,52 @@ public class Conv2dBench {
   @Param("AUTO")
   public Conv2d.Algorithm algorithm;
 
-  /** Threads of the device. */
-  @Param("1")
-  public int threads;
+  private Checked forward;
+  private Checked inputGradient;
+  private Checked weightGradient;
 
-  private CpuDevice device;
-  private double gflop;
-  private Conv2d forward;
-  private Conv2dInputGradient inputGradient;
-  private Conv2dWeightGradient weightGradient;
-
-  /** Operations done, which JMH divides by the time. */
-  @AuxCounters
-  @State(Scope.Thread)
-  public static class Work {
-    /** Multiplications and additions, in 10⁹. */
-    public double gflop;
-  }
-
-  /** Fails where the vector path is not active: such a number would mean nothing. */
-  @Setup
-  public void open() {
-    device = Operands.open(threads);
+  @Override
+  protected void build() {
     Conv2d.force(algorithm);
-    String[] sizes = shape.split("x", -1);
-    int side = Integer.parseInt(sizes[1]);
-    int in = Integer.parseInt(sizes[2]);
-    int out = Integer.parseInt(sizes[3]);
+    int[] s = sizes(shape, "images x side x in x out x kernel x stride");
+    int pad = (s[4] - 1) / 2;
     Conv2dDims dims =
-        new Conv2dDims(Integer.parseInt(sizes[0]), side, side, in, out, 3, 3, Conv2dSpec.same(3));
-    Buffer x = Operands.random(device, dims.inPixels() * in);
-    Buffer w = Operands.random(device, out * dims.taps());
-    Buffer bias = Operands.random(device, out);
-    Buffer y = Operands.random(device, dims.outPixels() * out);
-    Buffer dx = Operands.random(device, dims.inPixels() * in);
-    Buffer dw = Operands.random(device, out * dims.taps());
-    forward = new Conv2d(dims, x, w, bias, y);
-    inputGradient = new Conv2dInputGradient(dims, y, w, dx);
-    weightGradient = new Conv2dWeightGradient(dims, x, y, dw, false);
-    gflop = 2e-9 * dims.outPixels() * out * dims.taps();
+        new Conv2dDims(
+            s[0],
+            s[1],
+            s[1],
+            s[2],
+            s[3],
+            s[4],
+            s[4],
+            new Conv2dSpec(s[5], s[5], pad, pad, pad, pad));
+    int x = dims.inPixels() * dims.c();
+    int y = dims.outPixels() * dims.o();
+    int w = dims.o() * dims.taps();
+    forward =
+        checked(
+            o -> new Conv2d(dims, o.input(x), o.input(w), o.input(dims.o()), null, o.result(y)));
+    inputGradient =
+        checked(o -> new Conv2dInputGradient(dims, o.input(y), o.input(w), o.result(x)));
+    weightGradient =
+        checked(o -> new Conv2dWeightGradient(dims, o.input(x), o.input(y), o.result(w), false));
   }
 
   /** The convolution. */
   @Benchmark
   public void forward(Work work) {
-    device.execute(forward);
-    work.gflop += gflop;
+    run(forward, work);
   }
 
   /** The gradient of its input. */
   @Benchmark
   public void inputGradient(Work work) {
-    device.execute(inputGradient);
-    work.gflop += gflop;
+    run(inputGradient, work);
   }
 
   /** The gradient of its weight. */
   @Benchmark
   public void weightGradient(Work work) {
-    device.execute(weightGradient);
-    work.gflop += gflop;
-  }
-
-  /** Ends the device's threads. */
-  @TearDown
-  public void close() {
-    device.close();
+    run(weightGradient, work);
   }
 }

@@ -1,72 +1,67 @@
 package dev.limbeck.bench;
 
-import dev.limbeck.kernels.Buffer;
-import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.kernels.op.MatMul;
-import java.util.concurrent.TimeUnit;
-import org.openjdk.jmh.annotations.AuxCounters;
 import org.openjdk.jmh.annotations.Benchmark;
-import org.openjdk.jmh.annotations.BenchmarkMode;
-import org.openjdk.jmh.annotations.Fork;
-import org.openjdk.jmh.annotations.Measurement;
-import org.openjdk.jmh.annotations.Mode;
-import org.openjdk.jmh.annotations.OutputTimeUnit;
 import org.openjdk.jmh.annotations.Param;
-import org.openjdk.jmh.annotations.Scope;
-import org.openjdk.jmh.annotations.Setup;
-import org.openjdk.jmh.annotations.State;
-import org.openjdk.jmh.annotations.TearDown;
-import org.openjdk.jmh.annotations.Warmup;
 
-/** Measures the product of two square matrices; {@code gflop} is in 10⁹ operations per second. */
-@State(Scope.Thread)
-@BenchmarkMode(Mode.Throughput)
-@OutputTimeUnit(TimeUnit.SECONDS)
-@Warmup(iterations = 3, time = 1)
-@Measurement(iterations = 5, time = 1)
-@Fork(
-    value = 1,
-    jvmArgsAppend = {"--add-modules=jdk.incubator.vector", "-XX:ObjectAlignmentInBytes=64"})
-public class MatMulBench {
-  /** Rows and columns. */
-  @Param({"512", "1024", "2048"})
-  public int size;
+/** Products of matrices as they lie, and with either transposed. */
+public class MatMulBench extends KernelBench {
+  /** Products, rows, columns, inner size. */
+  @Param({
+    "1x512x512x512",
+    "1x1024x1024x1024",
+    "1x2048x2048x2048",
+    "1x64x512x128",
+    "1x16384x384x128",
+    "16x256x256x64",
+    "1x129x257x65"
+  })
+  public String shape;
 
-  /** Threads of the device. */
-  @Param("1")
-  public int threads;
+  private Checked plain;
+  private Checked transposedA;
+  private Checked transposedB;
 
-  private CpuDevice device;
-  private MatMul kernel;
-
-  /** Operations done, which JMH divides by the time. */
-  @AuxCounters
-  @State(Scope.Thread)
-  public static class Work {
-    /** Multiplications and additions, in 10⁹. */
-    public double gflop;
+  @Override
+  protected void build() {
+    plain = product(false, false);
+    transposedA = product(true, false);
+    transposedB = product(false, true);
   }
 
-  /** Fails where the vector path is not active: such a number would mean nothing. */
-  @Setup
-  public void open() {
-    device = Operands.open(threads);
-    Buffer a = Operands.random(device, size * size);
-    Buffer b = Operands.random(device, size * size);
-    Buffer c = Operands.random(device, size * size);
-    kernel = new MatMul(1, size, size, size, a, false, b, false, null, c, false);
+  private Checked product(boolean transposeA, boolean transposeB) {
+    int[] s = sizes(shape, "batch x m x n x k");
+    return checked(
+        o ->
+            new MatMul(
+                s[0],
+                s[1],
+                s[2],
+                s[3],
+                o.input(s[0] * s[1] * s[3]),
+                transposeA,
+                o.input(s[0] * s[3] * s[2]),
+                transposeB,
+                null,
+                o.result(s[0] * s[1] * s[2]),
+                false));
   }
 
-  /** One product. */
+  /** A·B. */
   @Benchmark
-  public void matmul(Work work) {
-    device.execute(kernel);
-    work.gflop += 2e-9 * size * size * size;
+  public void plain(Work work) {
+    run(plain, work);
   }
 
-  /** Ends the device's threads. */
-  @TearDown
-  public void close() {
-    device.close();
+  /** Aᵀ·B, the gradient of a linear layer's weight. */
+  @Benchmark
+  public void transposedA(Work work) {
+    run(transposedA, work);
+  }
+
+  /** A·Bᵀ, a linear layer. */
+  @Benchmark
+  public void transposedB(Work work) {
+    run(transposedB, work);
   }
 }

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels;
 
 import java.util.List;
+import java.util.Objects;
 
 /**
  * One launch of one operation with its arguments bound.
@@ -14,6 +15,16 @@ public interface Kernel {
 
   /** Every buffer that the launch reads or writes; null entries (absent operands) are skipped. */
   List<Buffer> buffers();
+
+  /** Operations on floats that the definition asks for, whichever algorithm runs. */
+  default double flops() {
+    return 0;
+  }
+
+  /** Bytes that have to move: each operand is read or written once. */
+  default double bytes() {
+    return buffers().stream().filter(Objects::nonNull).mapToDouble(Buffer::bytes).sum();
+  }
 
   /** Runs on host memory. */
   void onCpu(Ranges ranges);

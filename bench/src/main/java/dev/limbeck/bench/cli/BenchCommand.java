@@ -3,8 +3,11 @@ package dev.limbeck.bench.cli;
 import dev.limbeck.bench.PeerSuite;
 import dev.limbeck.distillation.cli.Extension;
 import dev.limbeck.distillation.data.SafeFiles;
+import dev.limbeck.kernels.cpu.CpuDevice;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.ServiceLoader;
@@ -50,6 +53,12 @@ public final class BenchCommand implements Callable<Integer> {
   private String only;
 
   @Option(
+      names = "--shapes",
+      paramLabel = "NETWORK",
+      description = "All shapes of mnist, cifar10, imagenet64 or sd15 (default: a selection).")
+  private String shapes;
+
+  @Option(
       names = "--threads",
       paramLabel = "N",
       defaultValue = "1",
@@ -77,21 +86,45 @@ public final class BenchCommand implements Callable<Integer> {
     }
     Pattern pattern = pattern();
     PrintWriter err = spec.commandLine().getErr();
-    List<Map<String, Object>> rows =
-        peers
-            ? suite().run(pattern, threads, err::println)
-            : JmhRun.rows(only, threads, quick, err::println);
+    List<Map<String, Object>> rows = peers ? suite().run(pattern, threads, err::println) : jmh();
     if (rows.isEmpty()) {
       throw new ParameterException(
           spec.commandLine(), "--only " + only + " matches nothing that can be measured");
     }
-    String text = Table.text(format, rows);
+    String text = Table.text(format, facts(), rows);
     if (out == null) {
       spec.commandLine().getOut().print(text);
     } else {
       SafeFiles.write(out, text);
     }
     return 0;
+  }
+
+  private List<Map<String, Object>> jmh() {
+    JmhRun run = new JmhRun(threads, quick);
+    return shapes == null ? run.rows(only) : run.rows(only, ShapeFile.of(shapes));
+  }
+
+  /** What a result needs beside it to mean something later. */
+  private Map<String, Object> facts() {
+    Map<String, Object> facts = new LinkedHashMap<>();
+    try (CpuDevice device = CpuDevice.open(true, threads)) {
+      facts.put("device", device.description());
+    }
+    facts.put("java", System.getProperty("java.vm.version"));
+    facts.put("commit", System.getProperty("limbeck.commit", "unknown"));
+    List<String> arguments = spec.commandLine().getParseResult().originalArgs();
+    facts.put("command", "./limbeck " + String.join(" ", arguments(arguments)));
+    return facts;
+  }
+
+  /** The arguments as a shell takes them. */
+  private static List<String> arguments(List<String> originals) {
+    List<String> all = new ArrayList<>();
+    for (String argument : originals) {
+      all.add(argument.matches("[\\w./=:-]+") ? argument : "'" + argument + "'");
+    }
+    return all;
   }
 
   private Pattern pattern() {

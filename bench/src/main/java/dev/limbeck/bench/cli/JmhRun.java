@@ -1,14 +1,16 @@
 package dev.limbeck.bench.cli;
 
+import dev.limbeck.bench.PeakBench;
+import dev.limbeck.bench.PeakMemory;
 import java.util.ArrayList;
-import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Consumer;
 import org.openjdk.jmh.infra.BenchmarkParams;
+import org.openjdk.jmh.profile.GCProfiler;
 import org.openjdk.jmh.results.Result;
 import org.openjdk.jmh.results.RunResult;
+import org.openjdk.jmh.runner.NoBenchmarksException;
 import org.openjdk.jmh.runner.Runner;
 import org.openjdk.jmh.runner.RunnerException;
 import org.openjdk.jmh.runner.format.OutputFormatFactory;
@@ -17,22 +19,59 @@ import org.openjdk.jmh.runner.options.OptionsBuilder;
 import org.openjdk.jmh.runner.options.TimeValue;
 import org.openjdk.jmh.runner.options.VerboseMode;
 
-/** Runs this module's JMH benchmarks and gathers their scores. */
+/** Runs this module's JMH benchmarks and gathers their scores, with the share of the peak. */
 final class JmhRun {
-  private JmhRun() {}
+  private static final String PACKAGE = "dev.limbeck.bench.";
+  private static final String PEAK = PeakBench.class.getSimpleName();
+
+  private final int threads;
+  private final boolean quick;
 
   /**
-   * One row for each benchmark and combination of its parameters.
+   * Prepares a run.
    *
-   * @param only a regular expression on the benchmarks' names
    * @param quick whether to measure for one second each
    */
-  static List<Map<String, Object>> rows(
-      String only, int threads, boolean quick, Consumer<String> progress) {
+  JmhRun(int threads, boolean quick) {
+    this.threads = threads;
+    this.quick = quick;
+  }
+
+  /**
+   * One row for each benchmark and combination of its parameters, those of the peak first.
+   *
+   * @param only a regular expression on the benchmarks' names
+   */
+  List<Map<String, Object>> rows(String only) {
+    List<Map<String, Object>> rows = run(options(PACKAGE + PEAK));
+    List<Map<String, Object>> others = run(options(only.isEmpty() ? PACKAGE : only).exclude(PEAK));
+    if (others.isEmpty() && !PEAK.matches(".*(" + only + ").*")) {
+      return others;
+    }
+    rows.addAll(others);
+    return comparedWithPeak(rows);
+  }
+
+  /** The same for the shapes of a network, of the families whose names {@code only} matches. */
+  List<Map<String, Object>> rows(String only, Map<String, List<String>> shapes) {
+    List<Map<String, Object>> rows = run(options(PACKAGE + PEAK));
+    shapes.forEach(
+        (family, of) -> {
+          String name = PACKAGE + family + "Bench";
+          if (only.isEmpty() || name.matches(".*(" + only + ").*")) {
+            rows.addAll(run(options(name).param("shape", of.toArray(new String[0]))));
+          }
+        });
+    return comparedWithPeak(rows);
+  }
+
+  private ChainedOptionsBuilder options(String include) {
     ChainedOptionsBuilder options =
         new OptionsBuilder()
-            .include(only.isEmpty() ? "dev\\.limbeck\\.bench" : only)
+            .include(include)
             .param("threads", Integer.toString(threads))
+            .addProfiler(GCProfiler.class)
+            .addProfiler(PeakMemory.class)
             .verbosity(VerboseMode.SILENT)
             .shouldFailOnError(true);
     if (quick) {
@@ -42,14 +81,19 @@ final class JmhRun {
           .measurementIterations(2)
           .measurementTime(TimeValue.milliseconds(500));
     }
+    return options;
+  }
+
+  private static List<Map<String, Object>> run(ChainedOptionsBuilder options) {
+    List<Map<String, Object>> rows = new ArrayList<>();
     try {
-      Collection<RunResult> results =
-          new Runner(
-                  options.build(),
-                  OutputFormatFactory.createFormatInstance(System.err, VerboseMode.NORMAL))
-              .run();
-      List<Map<String, Object>> rows = new ArrayList<>();
-      results.forEach(r -> rows.add(row(r)));
+      new Runner(
+              options.build(),
+              OutputFormatFactory.createFormatInstance(System.err, VerboseMode.NORMAL))
+          .run()
+          .forEach(r -> rows.add(row(r)));
+      return rows;
+    } catch (NoBenchmarksException e) {
       return rows;
     } catch (RunnerException e) {
       throw new IllegalStateException("the benchmarks did not run: " + e.getMessage(), e);
@@ -59,17 +103,58 @@ final class JmhRun {
   private static Map<String, Object> row(RunResult run) {
     BenchmarkParams params = run.getParams();
     Map<String, Object> row = new LinkedHashMap<>();
-    row.put("name", params.getBenchmark().replaceFirst("^dev\\.limbeck\\.bench\\.", ""));
+    row.put("name", params.getBenchmark().substring(PACKAGE.length()));
+    row.put("shape", "");
     for (String key : params.getParamsKeys()) {
       row.put(key, params.getParam(key));
     }
-    row.put("jdk", params.getJdkVersion());
     Result<?> primary = run.getPrimaryResult();
-    row.put("score", rounded(primary.getScore()));
-    row.put("error", rounded(primary.getScoreError()));
-    row.put("unit", primary.getScoreUnit());
-    run.getSecondaryResults().forEach((name, r) -> row.put(name, rounded(r.getScore())));
+    row.put("ms", rounded(1e3 / primary.getScore()));
+    row.put("error", rounded(1e3 * primary.getScoreError() / square(primary.getScore())));
+    put(row, run, "gflop", "gflop/s");
+    put(row, run, "gigabytes", "GB/s");
+    put(row, run, "images", "images/s");
+    put(row, run, "gc.alloc.rate.norm", "bytes allocated");
+    put(row, run, "resident", "MB resident");
     return row;
+  }
+
+  private static double square(double x) {
+    return x * x;
+  }
+
+  private static void put(Map<String, Object> row, RunResult run, String result, String column) {
+    Result<?> found = run.getSecondaryResults().get(result);
+    if (found != null && found.getScore() > 0) {
+      row.put(column, rounded(found.getScore()));
+    }
+  }
+
+  /** Adds what share of the registers' and of the memory's speed each row reaches. */
+  private static List<Map<String, Object>> comparedWithPeak(List<Map<String, Object>> rows) {
+    double compute = peak(rows, ".fma", "gflop/s");
+    double memory = peak(rows, ".copy", "GB/s");
+    for (Map<String, Object> row : rows) {
+      share(row, "gflop/s", compute, "% of peak flops");
+      share(row, "GB/s", memory, "% of copy");
+    }
+    return rows;
+  }
+
+  private static double peak(List<Map<String, Object>> rows, String suffix, String column) {
+    for (Map<String, Object> row : rows) {
+      if (row.get("name").equals(PEAK + suffix)) {
+        return (double) row.get(column);
+      }
+    }
+    throw new IllegalStateException("the peak was not measured");
+  }
+
+  private static void share(
+      Map<String, Object> row, String column, double peak, String percentage) {
+    if (row.get(column) instanceof Double value) {
+      row.put(percentage, Math.round(1000 * value / peak) / 10.0);
+    }
   }
 
   private static Object rounded(double value) {

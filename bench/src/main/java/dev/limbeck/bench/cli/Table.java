@@ -1,6 +1,8 @@
 package dev.limbeck.bench.cli;
 
 import dev.limbeck.tensor.Json;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -18,11 +20,28 @@ final class Table {
 
   private Table() {}
 
-  /** All rows, each column of any row; ends with a line break. */
-  static String text(Format format, List<Map<String, Object>> rows) {
-    if (format == Format.JSON) {
-      return Json.writePretty(rows) + "\n";
+  /**
+   * All rows, each column of any row; ends with a line break.
+   *
+   * @param facts that hold for all rows: lines before a table for readers, else columns
+   */
+  static String text(Format format, Map<String, Object> facts, List<Map<String, Object>> rows) {
+    if (format == Format.MD) {
+      StringBuilder text = new StringBuilder();
+      facts.forEach(
+          (name, value) -> text.append("- ").append(name).append(": ").append(value).append("\n"));
+      return text.append("\n").append(text(format, rows)).toString();
     }
+    List<Map<String, Object>> whole = new ArrayList<>();
+    for (Map<String, Object> row : rows) {
+      Map<String, Object> all = new LinkedHashMap<>(row);
+      facts.forEach(all::putIfAbsent);
+      whole.add(all);
+    }
+    return format == Format.JSON ? Json.writePretty(whole) + "\n" : text(format, whole);
+  }
+
+  private static String text(Format format, List<Map<String, Object>> rows) {
     Set<String> columns = new LinkedHashSet<>();
     rows.forEach(row -> columns.addAll(row.keySet()));
     boolean md = format == Format.MD;

@@ -57,6 +57,16 @@ public record AdamStep(
   }
 
   @Override
+  public double flops() {
+    return 14.0 * values.length();
+  }
+
+  @Override
+  public double bytes() {
+    return (average == null ? 28.0 : 36.0) * values.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     ranges.split(
         values.length(),

@@ -32,6 +32,11 @@ public record Attention(
       return heads * features;
     }
 
+    /** Scores: a query and a key of one head each. */
+    double pairs() {
+      return (double) samples * heads * queries * keys;
+    }
+
     int queryBlocks() {
       return (queries + HeadBlock.ROWS - 1) / HeadBlock.ROWS;
     }
@@ -66,6 +71,11 @@ public record Attention(
   @Override
   public List<Buffer> buffers() {
     return List.of(q, k, v, o, logSum);
+  }
+
+  @Override
+  public double flops() {
+    return 4.0 * layout.pairs() * layout.features();
   }
 
   @Override

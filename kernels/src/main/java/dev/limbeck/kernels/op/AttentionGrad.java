@@ -47,6 +47,11 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
   }
 
   @Override
+  public double flops() {
+    return 10.0 * forward.layout().pairs() * forward.layout().features();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     Attention.Layout at = forward.layout();
     ranges.chunks(at.samples() * at.heads(), chunk -> head(ranges, chunk));

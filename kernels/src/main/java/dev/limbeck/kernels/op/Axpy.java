@@ -33,6 +33,16 @@ public record Axpy(float a, Buffer x, Buffer y) implements Kernel {
   }
 
   @Override
+  public double flops() {
+    return 2.0 * x.length();
+  }
+
+  @Override
+  public double bytes() {
+    return 12.0 * x.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     float[] xs = x.floats();
     float[] ys = y.floats();

@@ -46,6 +46,11 @@ public record BiasGradient(int rows, int columns, Buffer g, Buffer db, boolean a
   }
 
   @Override
+  public double flops() {
+    return (double) rows * columns;
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     int run = Math.max(1, GRAIN / Math.max(1, columns));
     int runs = (rows + run - 1) / run;

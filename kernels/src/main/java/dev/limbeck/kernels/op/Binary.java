@@ -50,6 +50,11 @@ public record Binary(Op op, Buffer a, Broadcast layoutA, Buffer b, Broadcast lay
   }
 
   @Override
+  public double flops() {
+    return y.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     boolean fullA = layoutA.isFull();
     boolean fullB = layoutB.isFull();

@@ -74,6 +74,11 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer re
   }
 
   @Override
+  public double flops() {
+    return dims.flops();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     Conv2dDims d = dims;
     float[] xs = x.floats();

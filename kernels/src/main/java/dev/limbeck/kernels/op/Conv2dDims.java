@@ -33,6 +33,11 @@ public record Conv2dDims(int n, int h, int w, int c, int o, int kh, int kw, Conv
     return n * h * w;
   }
 
+  /** Operations of the direct algorithm, of the convolution and of each of its gradients. */
+  double flops() {
+    return 2.0 * outPixels() * o * taps();
+  }
+
   /** Weights that meet in one output element. */
   public int taps() {
     return kh * kw * c;

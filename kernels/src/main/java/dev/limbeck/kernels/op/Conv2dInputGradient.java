@@ -31,6 +31,11 @@ public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx
   }
 
   @Override
+  public double flops() {
+    return dims.flops();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     if (Conv2d.usesWinograd(dims, ranges)) {
       Winograd.ofInputGradient(dims)

@@ -30,6 +30,11 @@ public record Conv2dWeightGradient(
   }
 
   @Override
+  public double flops() {
+    return dims.flops();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     Conv2dDims d = dims;
     float[] xs = x.floats();

@@ -36,6 +36,11 @@ public record CopyBlock(
   }
 
   @Override
+  public double bytes() {
+    return 2.0 * rows * width * x.type().bytes();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     Object source = x.memory();
     Object target = y.memory();

@@ -39,6 +39,11 @@ public record DropoutApply(float rate, long key, Buffer x, Buffer y) implements 
   }
 
   @Override
+  public double flops() {
+    return x.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     ranges.split(x.length(), GRAIN, this::apply);
   }

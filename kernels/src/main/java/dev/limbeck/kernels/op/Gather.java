@@ -29,6 +29,11 @@ public record Gather(Buffer table, Buffer index, Buffer y, int width) implements
   }
 
   @Override
+  public double bytes() {
+    return index.bytes() + 2.0 * y.bytes();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     float[] rows = table.floats();
     int[] wanted = index.ints();

@@ -35,6 +35,11 @@ public record GlobalNorm(Buffer x, Buffer result) implements Kernel {
   }
 
   @Override
+  public double flops() {
+    return 2.0 * x.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     int chunks = (x.length() + GRAIN - 1) / GRAIN;
     float[] partial = ranges.scratch(0, Math.max(1, chunks) * LANES);

@@ -102,6 +102,11 @@ public record GroupNorm(
   }
 
   @Override
+  public double flops() {
+    return (silu ? 20.0 : 6.0) * layout.size();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     int c = layout.channels;
     int blocks = layout.blocks();

@@ -67,6 +67,11 @@ public record GroupNormGrad(
   }
 
   @Override
+  public double flops() {
+    return (forward.silu() ? 40.0 : 14.0) * dx.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     GroupNorm.Layout at = forward.layout();
     int c = at.channels();

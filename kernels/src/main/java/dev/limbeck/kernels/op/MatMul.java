@@ -63,6 +63,11 @@ public record MatMul(
   }
 
   @Override
+  public double flops() {
+    return 2.0 * batch * m * n * k;
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     if (batch < BATCH_CHUNKS) {
       for (int item = 0; item < batch; item++) {

@@ -31,6 +31,16 @@ public record MovingAverage(float rate, Buffer values, Buffer average) implement
   }
 
   @Override
+  public double flops() {
+    return 3.0 * values.length();
+  }
+
+  @Override
+  public double bytes() {
+    return 12.0 * values.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     float[] x = values.floats();
     float[] a = average.floats();

@@ -51,6 +51,11 @@ public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int coun
   }
 
   @Override
+  public double flops() {
+    return x.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     if (inner == 1 && (outer > 1 || count <= BLOCK)) {
       rows(ranges);

@@ -121,6 +121,11 @@ public record Resample(int samples, int channels, Axis rows, Axis columns, Buffe
   }
 
   @Override
+  public double flops() {
+    return 2.0 * samples * channels * rows.source().length * columns.source().length;
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     int perLine = Math.max(1, columns.out() * channels);
     ranges.split(

@@ -46,6 +46,11 @@ public record RowCombine(Buffer a, Buffer x, Buffer b, Buffer y, Buffer out) imp
   }
 
   @Override
+  public double flops() {
+    return (b == null ? 1.0 : 3.0) * x.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     int rows = a.length();
     if (rows == 0) {

@@ -57,6 +57,11 @@ public record RowNorm(
   }
 
   @Override
+  public double flops() {
+    return 8.0 * x.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     ranges.split(
         mean.length(),

@@ -34,6 +34,11 @@ public record RowNormGrad(RowNorm forward, Buffer dy, Buffer dx, Buffer dGamma, 
   }
 
   @Override
+  public double flops() {
+    return 16.0 * dx.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     int c = forward.channels();
     int rows = forward.mean().length();

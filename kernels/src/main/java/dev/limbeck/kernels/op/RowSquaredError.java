@@ -35,6 +35,11 @@ public record RowSquaredError(Buffer p, Buffer t, Buffer out) implements Kernel 
   }
 
   @Override
+  public double flops() {
+    return 3.0 * p.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     int rows = out.length();
     if (rows == 0) {

@@ -35,6 +35,16 @@ public record ScatterAdd(Buffer x, Buffer index, Buffer table, int width) implem
   }
 
   @Override
+  public double flops() {
+    return x.length();
+  }
+
+  @Override
+  public double bytes() {
+    return index.bytes() + x.bytes() + 2.0 * Math.min(x.bytes(), table.bytes());
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     float[] xs = x.floats();
     int[] wanted = index.ints();

@@ -45,6 +45,11 @@ public record Sinusoid(
   }
 
   @Override
+  public double flops() {
+    return 20.0 * y.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     float[] xs = x.floats();
     float[] fs = frequencies.floats();

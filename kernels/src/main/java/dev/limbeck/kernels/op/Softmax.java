@@ -35,6 +35,11 @@ public record Softmax(boolean log, Buffer x, Buffer y, int rows, int count) impl
   }
 
   @Override
+  public double flops() {
+    return 25.0 * x.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     ranges.split(
         rows, Math.max(1, CHUNK / Math.max(1, count)), (from, to) -> rows(ranges, from, to));

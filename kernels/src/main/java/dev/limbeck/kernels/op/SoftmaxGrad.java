@@ -32,6 +32,11 @@ public record SoftmaxGrad(boolean log, Buffer g, Buffer y, Buffer dx, int rows, 
   }
 
   @Override
+  public double flops() {
+    return (log ? 20.0 : 4.0) * rows * count;
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     float[] gs = g.floats();
     float[] ys = y.floats();

@@ -40,7 +40,17 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
     /** ln(1 + e^x). */
     SOFTPLUS,
     /** p·x + q. */
-    AFFINE
+    AFFINE;
+
+    /** Operations on an element, those of a polynomial included. */
+    double flops() {
+      return switch (this) {
+        case NEG, ABS, SQRT, SQUARE -> 1;
+        case CLAMP, LEAKY_RELU, AFFINE -> 2;
+        case EXP, LOG, SIGMOID, TANH, SILU, SOFTPLUS -> 20;
+        case GELU, POW -> 40;
+      };
+    }
   }
 
   public Unary {
@@ -57,6 +67,11 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
   @Override
   public List<Buffer> buffers() {
     return List.of(x, y);
+  }
+
+  @Override
+  public double flops() {
+    return op.flops() * x.length();
   }
 
   @Override

@@ -37,6 +37,11 @@ public record UnaryGrad(Unary.Op op, float p, float q, Buffer g, Buffer s, Buffe
   }
 
   @Override
+  public double flops() {
+    return (op.flops() + 2) * dx.length();
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     float[] gs = g.floats();
     float[] ss = s.floats();

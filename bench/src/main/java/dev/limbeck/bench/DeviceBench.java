@@ -1,12 +1,7 @@
 package dev.limbeck.bench;
 
-import dev.limbeck.kernels.Buffer;
-import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.cpu.CpuDevice;
-import dev.limbeck.kernels.op.Axpy;
-import java.util.Arrays;
 import java.util.concurrent.TimeUnit;
-import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
 import org.openjdk.jmh.annotations.Measurement;
@@ -19,50 +14,42 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
-/**
- * Measures y ← a·x + y on one thread: what memory allows, the yardstick for elementwise kernels.
- */
+/** What all benchmarks share: how they are run, and a device of their own. */
 @State(Scope.Thread)
-@BenchmarkMode(Mode.AverageTime)
-@OutputTimeUnit(TimeUnit.MICROSECONDS)
-@Warmup(iterations = 3, time = 1)
-@Measurement(iterations = 5, time = 1)
+@BenchmarkMode(Mode.Throughput)
+@OutputTimeUnit(TimeUnit.SECONDS)
+@Warmup(iterations = 2, time = 1)
+@Measurement(iterations = 4, time = 1)
 @Fork(
     value = 1,
     jvmArgsAppend = {"--add-modules=jdk.incubator.vector", "-XX:ObjectAlignmentInBytes=64"})
-public class AxpyBench {
-  /** Elements: within the second-level cache, and far beyond every cache. */
-  @Param({"16384", "16777216"})
-  public int length;
+public abstract class DeviceBench {
+  /** Threads of the device. */
+  @Param("1")
+  public int threads;
 
   private CpuDevice device;
-  private Axpy kernel;
 
   /** Fails where the vector path is not active: such a number would mean nothing. */
   @Setup
-  public void open() {
-    device = CpuDevice.open(true, 1);
+  public final void open() {
+    device = CpuDevice.open(true, threads);
     if (!device.isSimd()) {
       throw new IllegalStateException("no vector path: " + device.description());
     }
-    Buffer x = device.allocate(DType.F32, length);
-    Buffer y = device.allocate(DType.F32, length);
-    float[] ones = new float[length];
-    Arrays.fill(ones, 1f);
-    x.upload(ones, 0);
-    y.upload(ones, 0);
-    kernel = new Axpy(1e-6f, x, y);
+    build();
   }
 
-  /** One pass. */
-  @Benchmark
-  public void axpy() {
-    device.execute(kernel);
-  }
+  /** Makes what is measured; not a {@code @Setup} itself, because those have no order. */
+  protected abstract void build();
 
   /** Ends the device's threads. */
   @TearDown
-  public void close() {
+  public final void close() {
     device.close();
+  }
+
+  final CpuDevice device() {
+    return device;
   }
 }
