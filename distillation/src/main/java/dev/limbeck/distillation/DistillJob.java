@@ -207,7 +207,7 @@ public final class DistillJob {
         "Rows of the picture: real images, the teacher with "
             + result.teacher.nfe()
             + " evaluations, then each student; one class per column.",
-        List.of(new HtmlReport.Figure("Samples, drawn from the same noise", grid.picture())),
+        List.of(new HtmlReport.Figure("Samples, drawn from the same noise", grid.picture().png())),
         new HtmlReport.Results(rows, result.floor, against),
         log.charts(),
         List.of(

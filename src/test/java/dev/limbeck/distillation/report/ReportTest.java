@@ -38,7 +38,7 @@ class ReportTest {
     return new HtmlReport(
         "Run & result",
         "One \"paragraph\".",
-        List.of(new HtmlReport.Figure("digits", new Picture(new byte[] {1, 2}, 1, 2, 1))),
+        List.of(new HtmlReport.Figure("digits", new Picture(new byte[] {1, 2}, 1, 2, 1).png())),
         new HtmlReport.Results(rows, 0.7, "against 60,000 digits, 5,000 drawn"),
         List.of(chart),
         List.of(new HtmlReport.Fact("seed", "0")));

@@ -59,6 +59,12 @@ public final class BenchCommand implements Callable<Integer> {
   private String shapes;
 
   @Option(
+      names = "--roofline",
+      paramLabel = "FOLDER",
+      description = "Where roofline.png and roofline.html are written (default: nowhere).")
+  private Path roofline;
+
+  @Option(
       names = "--threads",
       paramLabel = "N",
       defaultValue = "1",
@@ -85,13 +91,21 @@ public final class BenchCommand implements Callable<Integer> {
           spec.commandLine(), "--threads is " + threads + "; at least 1 is needed");
     }
     Pattern pattern = pattern();
+    if (peers && (roofline != null || shapes != null)) {
+      throw new ParameterException(
+          spec.commandLine(), "--roofline and --shapes do not go together with --peers");
+    }
     PrintWriter err = spec.commandLine().getErr();
     List<Map<String, Object>> rows = peers ? suite().run(pattern, threads, err::println) : jmh();
     if (rows.isEmpty()) {
       throw new ParameterException(
           spec.commandLine(), "--only " + only + " matches nothing that can be measured");
     }
-    String text = Table.text(format, facts(), rows);
+    Map<String, Object> facts = facts();
+    if (roofline != null) {
+      new Roofline(rows).write(roofline, facts);
+    }
+    String text = Table.text(format, facts, rows);
     if (out == null) {
       spec.commandLine().getOut().print(text);
     } else {

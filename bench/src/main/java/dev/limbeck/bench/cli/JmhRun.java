@@ -24,6 +24,13 @@ final class JmhRun {
   private static final String PACKAGE = "dev.limbeck.bench.";
   private static final String PEAK = PeakBench.class.getSimpleName();
 
+  /** The rows of the ceilings, and the columns of what was reached. */
+  static final String COMPUTE = PEAK + ".fma";
+
+  static final String MEMORY = PEAK + ".copy";
+  static final String FLOPS = "gflop/s";
+  static final String BYTES = "GB/s";
+
   private final int threads;
   private final boolean quick;
 
@@ -111,8 +118,8 @@ final class JmhRun {
     Result<?> primary = run.getPrimaryResult();
     row.put("ms", rounded(1e3 / primary.getScore()));
     row.put("error", rounded(1e3 * primary.getScoreError() / square(primary.getScore())));
-    put(row, run, "gflop", "gflop/s");
-    put(row, run, "gigabytes", "GB/s");
+    put(row, run, "gflop", FLOPS);
+    put(row, run, "gigabytes", BYTES);
     put(row, run, "images", "images/s");
     put(row, run, "gc.alloc.rate.norm", "bytes allocated");
     put(row, run, "resident", "MB resident");
@@ -125,29 +132,30 @@ final class JmhRun {
 
   private static void put(Map<String, Object> row, RunResult run, String result, String column) {
     Result<?> found = run.getSecondaryResults().get(result);
-    if (found != null && found.getScore() > 0) {
+    if (found != null && found.getScore() > 1e-4) {
       row.put(column, rounded(found.getScore()));
     }
   }
 
   /** Adds what share of the registers' and of the memory's speed each row reaches. */
   private static List<Map<String, Object>> comparedWithPeak(List<Map<String, Object>> rows) {
-    double compute = peak(rows, ".fma", "gflop/s");
-    double memory = peak(rows, ".copy", "GB/s");
+    double compute = value(rows, COMPUTE, FLOPS);
+    double memory = value(rows, MEMORY, BYTES);
     for (Map<String, Object> row : rows) {
-      share(row, "gflop/s", compute, "% of peak flops");
-      share(row, "GB/s", memory, "% of copy");
+      share(row, FLOPS, compute, "% of peak flops");
+      share(row, BYTES, memory, "% of copy");
     }
     return rows;
   }
 
-  private static double peak(List<Map<String, Object>> rows, String suffix, String column) {
+  /** A column of the first row of a name. */
+  static double value(List<Map<String, Object>> rows, String name, String column) {
     for (Map<String, Object> row : rows) {
-      if (row.get("name").equals(PEAK + suffix)) {
+      if (row.get("name").equals(name)) {
         return (double) row.get(column);
       }
     }
-    throw new IllegalStateException("the peak was not measured");
+    throw new IllegalStateException(name + " was not measured");
   }
 
   private static void share(

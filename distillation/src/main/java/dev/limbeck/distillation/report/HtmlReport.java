@@ -1,6 +1,5 @@
 package dev.limbeck.distillation.report;
 
-import dev.limbeck.distillation.data.Picture;
 import dev.limbeck.distillation.data.SafeFiles;
 import java.nio.file.Path;
 import java.util.Base64;
@@ -23,8 +22,8 @@ public record HtmlReport(
     List<LineChart> charts,
     List<Fact> facts) {
 
-  /** A picture and what is to be seen in it. */
-  public record Figure(String caption, Picture picture) {}
+  /** A picture (PNG) and what is to be seen in it. */
+  public record Figure(String caption, byte[] png) {}
 
   /** A name and a value, as in {@code seed} and {@code 0}. */
   public record Fact(String name, String value) {}
@@ -79,7 +78,7 @@ public record HtmlReport(
     for (Figure figure : figures) {
       page.append("<figure>\n<img alt=\"").append(escaped(figure.caption())).append('"');
       page.append(" src=\"data:image/png;base64,");
-      page.append(Base64.getEncoder().encodeToString(figure.picture().png())).append("\">\n");
+      page.append(Base64.getEncoder().encodeToString(figure.png())).append("\">\n");
       element(page, "figcaption", figure.caption());
       page.append("</figure>\n");
     }
