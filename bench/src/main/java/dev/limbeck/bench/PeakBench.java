@@ -60,7 +60,7 @@ public class PeakBench extends KernelBench {
 
     @Override
     public double flops() {
-      return 2.0 * chunks * CHAINS * STEPS * Simd.S.length();
+      return 2.0 * chunks * CHAINS * STEPS * Simd.lanes();
     }
 
     @Override
@@ -75,9 +75,13 @@ public class PeakBench extends KernelBench {
     }
 
     private static final class Simd {
-      static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
+      private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
       private Simd() {}
+
+      static int lanes() {
+        return S.length();
+      }
 
       static float sum(float first, float second) {
         FloatVector a = FloatVector.broadcast(S, first);

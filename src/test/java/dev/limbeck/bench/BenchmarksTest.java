@@ -1,0 +1,160 @@
+package dev.limbeck.bench;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.cpu.CpuDevice;
+import dev.limbeck.kernels.op.Unary;
+import java.lang.reflect.Constructor;
+import java.lang.reflect.Field;
+import java.lang.reflect.Method;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.Param;
+
+/** Every benchmark runs, which includes its comparison with the scalar loops. */
+class BenchmarksTest {
+  private static final boolean SIMD = isSimd();
+
+  private static boolean isSimd() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      return device.isSimd();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      classes = {
+        AttentionBench.class,
+        Conv2dBench.class,
+        ElementwiseBench.class,
+        GroupNormBench.class,
+        MatMulBench.class,
+        MovementBench.class,
+        ReduceBench.class,
+        ResampleBench.class,
+        RowsBench.class
+      })
+  void kernelsAtTheirOddShape(Class<?> type) throws ReflectiveOperationException {
+    runAll(type, null);
+  }
+
+  @Test
+  void optimizers() throws ReflectiveOperationException {
+    runAll(OptimizerBench.class, "10001");
+  }
+
+  @Test
+  void theMeasuredPeakIsTheOneThatIsComputed() throws ReflectiveOperationException {
+    runAll(PeakBench.class, null);
+  }
+
+  @Test
+  void networks() throws ReflectiveOperationException {
+    NetworkBench bench = new NetworkBench();
+    bench.network = "mnist";
+    bench.batch = 1;
+    JobBench.Images images = new JobBench.Images();
+    runAll(bench, images);
+    assertEquals(SIMD ? 3 : 0, images.images);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"edm", "pd", "dmd2"})
+  void methods(String method) throws ReflectiveOperationException {
+    MethodBench bench = new MethodBench();
+    bench.method = method;
+    runAll(bench, new JobBench.Images());
+  }
+
+  @Test
+  void aWrongVectorPathIsNotMeasured() {
+    WrongBench bench = new WrongBench();
+    if (!opens(bench)) {
+      return;
+    }
+    IllegalStateException e = assertThrows(IllegalStateException.class, bench::measure);
+    assertTrue(e.getMessage().contains("differs from the scalar one"), e.getMessage());
+    bench.close();
+  }
+
+  @Test
+  void shapesOfAnotherFormAreRefused() {
+    Exception e =
+        assertThrows(
+            IllegalArgumentException.class, () -> KernelBench.sizes("3x4", "rows x columns x k"));
+    assertEquals("the shape 3x4 is not of the form rows x columns x k", e.getMessage());
+    assertThrows(IllegalArgumentException.class, () -> KernelBench.sizes("3xN", "rows x columns"));
+  }
+
+  /** Takes one function on vectors and another in the scalar loop. */
+  private static final class WrongBench extends KernelBench {
+    private Checked wrong;
+
+    @Override
+    protected void build() {
+      wrong =
+          checked(
+              o -> {
+                Buffer x = o.input(64);
+                boolean simd = ((CpuDevice) x.device()).isSimd();
+                return new Unary(simd ? Unary.Op.EXP : Unary.Op.TANH, 0, 0, x, o.result(64));
+              });
+    }
+
+    void measure() {
+      run(wrong, new Work());
+    }
+  }
+
+  private static void runAll(Class<?> type, String shape) throws ReflectiveOperationException {
+    Constructor<?> constructor = type.getDeclaredConstructor();
+    DeviceBench bench = (DeviceBench) constructor.newInstance();
+    for (Field field : type.getFields()) {
+      Param param = field.getAnnotation(Param.class);
+      if (field.getName().equals("shape")) {
+        String[] shapes = param.value();
+        field.set(bench, shape == null ? shapes[shapes.length - 1] : shape);
+      } else if (field.getType().isEnum()) {
+        field.set(bench, field.getType().getEnumConstants()[0]);
+      }
+    }
+    KernelBench.Work work = new KernelBench.Work();
+    runAll(bench, work);
+    assertTrue(work.gigabytes > 0 == SIMD, "the kernels of " + type + " state no work");
+  }
+
+  /** Benchmarks refuse to run where vectors are not used. */
+  private static boolean opens(DeviceBench bench) {
+    bench.threads = 1;
+    if (SIMD) {
+      bench.open();
+    } else {
+      Exception e = assertThrows(IllegalStateException.class, bench::open);
+      assertTrue(e.getMessage().startsWith("no vector path"), e.getMessage());
+      bench.close();
+    }
+    return SIMD;
+  }
+
+  private static void runAll(DeviceBench bench, Object counters)
+      throws ReflectiveOperationException {
+    if (!opens(bench)) {
+      return;
+    }
+    List<Method> methods =
+        List.of(bench.getClass().getMethods()).stream()
+            .filter(m -> m.isAnnotationPresent(Benchmark.class))
+            .toList();
+    assertTrue(!methods.isEmpty());
+    for (Method method : methods) {
+      method.invoke(bench, counters);
+    }
+    bench.close();
+  }
+}
