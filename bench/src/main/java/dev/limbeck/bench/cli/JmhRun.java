@@ -84,7 +84,7 @@ final class JmhRun {
     if (quick) {
       options
           .warmupIterations(1)
-          .warmupTime(TimeValue.milliseconds(500))
+          .warmupTime(TimeValue.seconds(1))
           .measurementIterations(2)
           .measurementTime(TimeValue.milliseconds(500));
     }

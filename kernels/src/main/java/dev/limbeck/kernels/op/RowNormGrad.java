@@ -122,9 +122,13 @@ public record RowNormGrad(RowNorm forward, Buffer dy, Buffer dx, Buffer dGamma, 
       for (; j <= c - S.length(); j += S.length()) {
         FloatVector standard = FloatVector.fromArray(S, xs, xo + j).sub(mu).mul(inv);
         FloatVector g = FloatVector.fromArray(S, gs, go + j);
-        FloatVector h = ws == null ? g : g.mul(FloatVector.fromArray(S, ws, gamma.offset() + j));
         standard.intoArray(work, j);
-        h.intoArray(work, c + j);
+        // Two stores: where a vector is one of two, the compiler may put both on the heap.
+        if (ws == null) {
+          g.intoArray(work, c + j);
+        } else {
+          g.mul(FloatVector.fromArray(S, ws, gamma.offset() + j)).intoArray(work, c + j);
+        }
         g.fma(standard, FloatVector.fromArray(S, sums, at + j)).intoArray(sums, at + j);
         g.add(FloatVector.fromArray(S, sums, at + c + j)).intoArray(sums, at + c + j);
       }
