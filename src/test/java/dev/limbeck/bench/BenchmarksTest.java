@@ -4,13 +4,19 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.kernels.op.Unary;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.Field;
 import java.lang.reflect.Method;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -84,6 +90,33 @@ class BenchmarksTest {
   }
 
   @Test
+  void theCatalogueIsComplete() {
+    Set<String> known = new TreeSet<>();
+    for (Map<String, Object> row : Catalogue.definitions()) {
+      assertTrue(known.add((String) row.get("name")));
+    }
+    Set<String> all = new TreeSet<>();
+    for (JavaClass found : new ClassFileImporter().importPackages("dev.limbeck.kernels.op")) {
+      if (found.isAssignableTo(Kernel.class)) {
+        all.add(found.getSimpleName());
+      }
+    }
+    assertEquals(all, known);
+  }
+
+  @Test
+  void theCatalogueKnowsTheAlgorithm() {
+    Map<String, Object> wide = Catalogue.work("Conv2d", "1x16x64x64x3x1").get(0);
+    assertEquals("Conv2d", wide.get("name"));
+    assertEquals(2e-9 * 16 * 16 * 64 * 64 * 9, (double) wide.get("gflop"), 1e-12);
+    assertEquals(SIMD ? "Winograd F(4×4,3×3)" : "patches, tiles", wide.get("CPU"));
+    assertEquals("few channels", Catalogue.work("Conv2d", "1x16x64x1x3x1").get(0).get("CPU"));
+    Exception e =
+        assertThrows(IllegalArgumentException.class, () -> Catalogue.work("Magic", "1x1"));
+    assertTrue(e.getMessage().contains("Magic"), e.getMessage());
+  }
+
+  @Test
   void shapesOfAnotherFormAreRefused() {
     Exception e =
         assertThrows(
@@ -120,8 +153,6 @@ class BenchmarksTest {
       if (field.getName().equals("shape")) {
         String[] shapes = param.value();
         field.set(bench, shape == null ? shapes[shapes.length - 1] : shape);
-      } else if (field.getType().isEnum()) {
-        field.set(bench, field.getType().getEnumConstants()[0]);
       }
     }
     KernelBench.Work work = new KernelBench.Work();

@@ -31,7 +31,7 @@ public class Conv2dBench extends KernelBench {
 
   /** What chooses the algorithm: auto, direct or winograd. */
   @Param("AUTO")
-  public Conv2d.Algorithm algorithm;
+  public Conv2d.Algorithm algorithm = Conv2d.Algorithm.AUTO;
 
   private Checked forward;
   private Checked inputGradient;

@@ -40,6 +40,12 @@ public abstract class DeviceBench {
     build();
   }
 
+  /** Opens a device, on whichever path, for a look at what would be measured. */
+  final void look() {
+    device = CpuDevice.open(true, 1);
+    build();
+  }
+
   /** Makes what is measured; not a {@code @Setup} itself, because those have no order. */
   protected abstract void build();
 

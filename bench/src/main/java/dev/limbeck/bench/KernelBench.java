@@ -2,6 +2,8 @@ package dev.limbeck.bench;
 
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.cpu.CpuDevice;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.function.Function;
 import org.openjdk.jmh.annotations.AuxCounters;
@@ -19,6 +21,8 @@ import org.openjdk.jmh.annotations.State;
 public abstract class KernelBench extends DeviceBench {
   /** Largest difference between the two paths, relative to the largest value of a result. */
   private static final double TOLERANCE = 1e-4;
+
+  private final List<Function<Operands, Kernel>> builds = new ArrayList<>();
 
   /** Work done, which JMH divides by the time. */
   @AuxCounters
@@ -74,7 +78,13 @@ public abstract class KernelBench extends DeviceBench {
    * of the scalar loops, which are the specification.
    */
   final Checked checked(Function<Operands, Kernel> build) {
+    builds.add(build);
     return new Checked(build);
+  }
+
+  /** Everything that this family would measure. */
+  final List<Kernel> kernels() {
+    return builds.stream().map(build -> build.apply(new Operands(device()))).toList();
   }
 
   /** Runs a kernel once. */

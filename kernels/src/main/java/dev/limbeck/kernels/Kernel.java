@@ -26,6 +26,20 @@ public interface Kernel {
     return buffers().stream().filter(Objects::nonNull).mapToDouble(Buffer::bytes).sum();
   }
 
+  /**
+   * The algorithm by which {@link #onCpu} computes these arguments.
+   *
+   * @param simd whether the Vector API is there
+   */
+  default String path(boolean simd) {
+    for (Class<?> nested : getClass().getDeclaredClasses()) {
+      if (simd && nested.getSimpleName().equals("Simd")) {
+        return "vectors";
+      }
+    }
+    return "loop";
+  }
+
   /** Runs on host memory. */
   void onCpu(Ranges ranges);
 }

@@ -30,7 +30,7 @@ final class Table {
       StringBuilder text = new StringBuilder();
       facts.forEach(
           (name, value) -> text.append("- ").append(name).append(": ").append(value).append("\n"));
-      return text.append("\n").append(text(format, rows)).toString();
+      return text.append(facts.isEmpty() ? "" : "\n").append(text(format, rows)).toString();
     }
     List<Map<String, Object>> whole = new ArrayList<>();
     for (Map<String, Object> row : rows) {

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -17,8 +18,10 @@ import jdk.incubator.vector.VectorSpecies;
  *
  * @param average the moving average that follows the values, or null
  * @paper Loshchilov and Hutter 2019, 1711.05101; Liu et al. 2020, 1908.03265
- * @cost 14n flops, 28n bytes (36n with the average)
  */
+@Definition(
+    formula = "m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; w ← (1−λη)w − η·m̂/(√v̂ + ε)",
+    cost = "14n flops, 28n bytes (36n with the average)")
 public record AdamStep(
     Coefficients at, Buffer values, Buffer gradients, Buffer m, Buffer v, Buffer average)
     implements Kernel {

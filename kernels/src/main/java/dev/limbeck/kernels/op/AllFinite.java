@@ -1,15 +1,13 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
-/**
- * Tests whether all elements are finite: y[0] ← 1 if so, else 0.
- *
- * @cost 4n bytes
- */
+/** Tests whether all elements are finite: y[0] ← 1 if so, else 0. */
+@Definition(formula = "y = 1 if every x is finite, else 0", cost = "4n bytes")
 public record AllFinite(Buffer x, Buffer y) implements Kernel {
   private static final int EXPONENT = 0x7F800000;
 

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -9,8 +10,10 @@ import java.util.List;
  * Finds where the middle axis is largest: the first such index.
  *
  * @shape x [outer, count, inner], y I32 [outer, inner]
- * @cost 4·outer·count·inner bytes
  */
+@Definition(
+    formula = "y[o,i] = the first c with x[o,c,i] = max over c",
+    cost = "4·outer·count·inner bytes")
 public record ArgMax(Buffer x, Buffer y, int outer, int count, int inner) implements Kernel {
   public ArgMax {
     if (count < 1 || x.length() != outer * count * inner || y.length() != outer * inner) {

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -20,8 +21,10 @@ import jdk.incubator.vector.VectorSpecies;
  * @shape q, o [N,queries,heads·d]; k, v [N,keys,heads·d]
  * @paper Vaswani et al. 2017, 1706.03762; Milakov and Gimelshein 2018, 1805.02867; Dao et al. 2022,
  *     2205.14135
- * @cost 4·N·heads·queries·keys·d flops
  */
+@Definition(
+    formula = "o = softmax(s·q·kᵀ)·v for each head",
+    cost = "4·N·heads·queries·keys·d flops")
 public record Attention(
     Layout layout, float scale, Buffer q, Buffer k, Buffer v, Buffer o, Buffer logSum)
     implements Kernel {

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -15,8 +16,10 @@ import jdk.incubator.vector.VectorSpecies;
  * dSᵀ·Q, dQ = dS·K. One head of one sample is one chunk of work.
  *
  * @paper Dao et al. 2022, 2205.14135, appendix B
- * @cost 10·N·heads·queries·keys·d flops
  */
+@Definition(
+    formula = "dq = s·dS·k, dk = s·dSᵀ·q, dv = Pᵀ·do with dS = P∘(do·vᵀ − rowsum(do∘o))",
+    cost = "10·N·heads·queries·keys·d flops")
 public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, Buffer dV)
     implements Kernel {
   /** Query blocks that use a block of keys one after another while it is in the level-2 cache. */

@@ -1,17 +1,15 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
-/**
- * Adds a multiple of one run of numbers to another: y ← a·x + y.
- *
- * @cost 2n flops, 12n bytes
- */
+/** Adds a multiple of one run of numbers to another: y ← a·x + y. */
+@Definition(formula = "y ← a·x + y", cost = "2n flops, 12n bytes")
 public record Axpy(float a, Buffer x, Buffer y) implements Kernel {
   /** Elements per chunk: 64 KiB of x and of y, half of a small L2 cache. */
   static final int GRAIN = 16384;

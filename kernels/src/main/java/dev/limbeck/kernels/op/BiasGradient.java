@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -13,9 +14,9 @@ import java.util.List;
  * does not depend on the number of threads.
  *
  * @shape g [rows,columns], db [columns]
- * @cost rows·columns flops, 4·rows·columns bytes
  * @param accumulate true to add to what db holds
  */
+@Definition(formula = "db[c] = Σ_r g[r,c]", cost = "rows·columns flops, 4·rows·columns bytes")
 public record BiasGradient(int rows, int columns, Buffer g, Buffer db, boolean accumulate)
     implements Kernel {
   /** Elements per run of rows: 64 KiB. */
@@ -48,6 +49,11 @@ public record BiasGradient(int rows, int columns, Buffer g, Buffer db, boolean a
   @Override
   public double flops() {
     return (double) rows * columns;
+  }
+
+  @Override
+  public String path(boolean simd) {
+    return simd ? "vectors" : "loop";
   }
 
   @Override

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -13,9 +14,10 @@ import jdk.incubator.vector.VectorSpecies;
  *
  * <p>A broadcast operand is expanded tile by tile into scratch that stays in the first-level cache;
  * so there is one loop per function.
- *
- * @cost n flops, 12n bytes
  */
+@Definition(
+    formula = "y = a ∘ b with broadcasting, ∘ one of + − · / max min ≥",
+    cost = "n flops, 12n bytes")
 public record Binary(Op op, Buffer a, Broadcast layoutA, Buffer b, Broadcast layoutB, Buffer y)
     implements Kernel {
   /** The functions. */

@@ -1,21 +1,25 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 
 /**
  * Convolves images (cross-correlation, as networks define it): y[n,y,x,o] = bias[o] + Σ w[o,i,j,c]
  * · x[n, y·sy+i−top, x·sx+j−left, c].
  *
  * @shape x [n,h,w,c], w [o,kh,kw,c], bias [o], y [n,outH,outW,o]
- * @cost 2·outPixels·o·kh·kw·c flops
  * @param bias added to every pixel, or null
  * @param residual added to y while it is in a cache, or null
  */
+@Definition(
+    formula = "y[n,p,o] = b[o] + Σ_{t,c} x[n,p+t,c]·w[o,t,c] (+ r[n,p,o])",
+    cost = "2·outPixels·o·kh·kw·c flops")
 public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer residual, Buffer y)
     implements Kernel {
   /** How 3×3 kernels at stride 1 are computed; everything else is always direct. */
@@ -50,11 +54,18 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer re
 
   /** Selects the algorithm of all later convolutions; {@code -Dlimbeck.conv} sets the first. */
   public static void force(Algorithm algorithm) {
-    forced = algorithm;
+    forced = Objects.requireNonNull(algorithm);
   }
 
-  static boolean usesWinograd(Conv2dDims d, Ranges ranges) {
-    return ranges.simd()
+  static String path(Conv2dDims d, boolean simd, boolean narrow) {
+    if (usesWinograd(d, simd)) {
+      return "Winograd F(4×4,3×3)";
+    }
+    return narrow ? "few channels" : simd ? "patches, tiles of vectors" : "patches, tiles";
+  }
+
+  static boolean usesWinograd(Conv2dDims d, boolean simd) {
+    return simd
         && Winograd.applies(d)
         && switch (forced) {
           case AUTO -> Winograd.pays(d);
@@ -79,6 +90,11 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer re
   }
 
   @Override
+  public String path(boolean simd) {
+    return path(dims, simd, NarrowConv.paysForward(dims));
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     Conv2dDims d = dims;
     float[] xs = x.floats();
@@ -87,7 +103,7 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer re
     int ro = residual == null ? 0 : residual.offset();
     float[] bs = bias == null ? null : bias.floats();
     int io = bias == null ? 0 : bias.offset();
-    if (usesWinograd(d, ranges)) {
+    if (usesWinograd(d, ranges.simd())) {
       Winograd.of(d)
           .convolve(ranges, xs, x.offset(), w, false, bs, io, rs, ro, y.floats(), y.offset());
       return;

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -10,8 +11,10 @@ import java.util.List;
  * dx = Wᵀ·g.
  *
  * @shape g [n,outH,outW,o], w [o,kh,kw,c], dx [n,h,w,c]
- * @cost 2·outPixels·o·kh·kw·c flops
  */
+@Definition(
+    formula = "dx[n,q,c] = Σ_{t,o} g[n,q−t,o]·w[o,t,c]",
+    cost = "2·outPixels·o·kh·kw·c flops")
 public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx)
     implements Kernel {
   private static final int PHASE_SLOT = 2;
@@ -36,8 +39,13 @@ public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx
   }
 
   @Override
+  public String path(boolean simd) {
+    return Conv2d.path(dims, simd, NarrowConv.paysInputGradient(dims));
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
-    if (Conv2d.usesWinograd(dims, ranges)) {
+    if (Conv2d.usesWinograd(dims, ranges.simd())) {
       Winograd.ofInputGradient(dims)
           .convolve(
               ranges, g.floats(), g.offset(), w, true, null, 0, null, 0, dx.floats(), dx.offset());

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -10,9 +11,11 @@ import java.util.List;
  * y·sy+i−top, x·sx+j−left, c], written or added.
  *
  * @shape x [n,h,w,c], g [n,outH,outW,o], dw [o,kh,kw,c]
- * @cost 2·outPixels·o·kh·kw·c flops
  * @param accumulate true to add to what dw holds
  */
+@Definition(
+    formula = "dw[o,t,c] = Σ_{n,p} g[n,p,o]·x[n,p+t,c]",
+    cost = "2·outPixels·o·kh·kw·c flops")
 public record Conv2dWeightGradient(
     Conv2dDims dims, Buffer x, Buffer g, Buffer dw, boolean accumulate) implements Kernel {
   public Conv2dWeightGradient {
@@ -35,11 +38,16 @@ public record Conv2dWeightGradient(
   }
 
   @Override
+  public String path(boolean simd) {
+    return Conv2d.path(dims, simd, NarrowConv.paysForward(dims));
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     Conv2dDims d = dims;
     float[] xs = x.floats();
     float[] gs = g.floats();
-    if (Conv2d.usesWinograd(d, ranges)) {
+    if (Conv2d.usesWinograd(d, ranges.simd())) {
       new WinogradGradient(Winograd.of(d))
           .run(ranges, xs, x.offset(), gs, g.offset(), dw.floats(), dw.offset(), accumulate);
       return;

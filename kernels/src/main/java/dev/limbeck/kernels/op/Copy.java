@@ -1,15 +1,13 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
-/**
- * Copies a run of elements of any type: y ← x.
- *
- * @cost 2n elements moved
- */
+/** Copies a run of elements of any type: y ← x. */
+@Definition(formula = "y = x", cost = "2n elements moved")
 public record Copy(Buffer x, Buffer y) implements Kernel {
   public Copy {
     if (x.length() != y.length() || x.type() != y.type()) {

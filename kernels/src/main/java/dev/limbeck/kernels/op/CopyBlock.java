@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -8,9 +9,8 @@ import java.util.List;
 /**
  * Copies {@code rows} runs of {@code width} elements between arrays of different row lengths: the
  * inside of concatenation and of slices.
- *
- * @cost 2·rows·width elements moved
  */
+@Definition(formula = "y[r,j] = x[r,j] for a block of rows", cost = "2·rows·width elements moved")
 public record CopyBlock(
     Buffer x, int from, int pitch, Buffer y, int to, int targetPitch, int rows, int width)
     implements Kernel {

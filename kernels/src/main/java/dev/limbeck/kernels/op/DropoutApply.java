@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -10,9 +11,10 @@ import java.util.List;
  * mask depends on the key and i alone. The rate is rounded to a multiple of 2⁻¹⁶.
  *
  * <p>The same launch on the output's gradient gives the input's gradient.
- *
- * @cost 40 integer operations per eight elements, 8 bytes each
  */
+@Definition(
+    formula = "y = x·m/(1−p) with random m in {0, 1}",
+    cost = "40 integer operations per eight elements, 8 bytes each")
 public record DropoutApply(float rate, long key, Buffer x, Buffer y) implements Kernel {
   private static final int GRAIN = 4096;
 

@@ -1,16 +1,14 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
 
-/**
- * Sets every element to one value; an I32 buffer to the value rounded down.
- *
- * @cost n elements written
- */
+/** Sets every element to one value; an I32 buffer to the value rounded down. */
+@Definition(formula = "y = value", cost = "n elements written")
 public record Fill(float value, Buffer y) implements Kernel {
   @Override
   public String name() {

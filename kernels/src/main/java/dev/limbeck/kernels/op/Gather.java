@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -9,8 +10,8 @@ import java.util.List;
  * Copies rows of a table by number: y[i, :] ← table[index[i], :].
  *
  * @shape table [V, width], index I32 [n], y [n, width]
- * @cost 8·n·width bytes
  */
+@Definition(formula = "y[i,:] = table[index[i],:]", cost = "8·n·width bytes")
 public record Gather(Buffer table, Buffer index, Buffer y, int width) implements Kernel {
   public Gather {
     if (y.length() != index.length() * width) {

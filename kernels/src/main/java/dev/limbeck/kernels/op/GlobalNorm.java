@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -11,9 +12,8 @@ import jdk.incubator.vector.VectorSpecies;
  * Euclidean norm of a run of numbers: √(Σ xᵢ²), in a fixed order of additions.
  *
  * <p>Sixteen partial sums per chunk of fixed length, then everything in double.
- *
- * @cost 2n flops, 4n bytes
  */
+@Definition(formula = "√Σ x²", cost = "2n flops, 4n bytes")
 public record GlobalNorm(Buffer x, Buffer result) implements Kernel {
   private static final int GRAIN = 16384;
   private static final int LANES = 16;

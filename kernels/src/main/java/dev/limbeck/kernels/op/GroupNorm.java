@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -22,8 +23,10 @@ import jdk.incubator.vector.VectorSpecies;
  * @param inverse [N,groups], written: 1/√(var + ε)
  * @shape x, y [N,pixels,C]; γ, β [C]
  * @paper Wu and He 2018, 1803.08494
- * @cost 6 flops (20 with SiLU), 12 bytes per element, 8 where a sample fits in the cache
  */
+@Definition(
+    formula = "y = f(γ·(x−μ)/√(σ²+ε) + β), (1+scale) and shift optional, f identity or SiLU",
+    cost = "6 flops (20 with SiLU), 12 bytes per element, 8 where a sample fits in the cache")
 public record GroupNorm(
     Layout layout,
     float epsilon,

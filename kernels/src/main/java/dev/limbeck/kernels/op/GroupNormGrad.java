@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -22,8 +23,10 @@ import jdk.incubator.vector.VectorSpecies;
  * @param dBeta [C], written
  * @param dScale [N,C], written, or null
  * @param dShift [N,C], written, or null
- * @cost 14 flops (40 with SiLU), 24 bytes per element
  */
+@Definition(
+    formula = "dx, dγ, dβ, dscale, dshift of the group normalisation",
+    cost = "14 flops (40 with SiLU), 24 bytes per element")
 public record GroupNormGrad(
     GroupNorm forward,
     Buffer dy,

@@ -1,15 +1,13 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
-/**
- * Converts integers to the nearest floats.
- *
- * @cost 8n bytes
- */
+/** Converts integers to the nearest floats. */
+@Definition(formula = "y = x as a float", cost = "8n bytes")
 public record IntToFloat(Buffer x, Buffer y) implements Kernel {
   public IntToFloat {
     if (x.length() != y.length()) {

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -14,10 +15,12 @@ import java.util.List;
  *
  * @shape op(A) [batch,m,k], op(B) [batch,k,n], C [batch,m,n], bias [n]; a transposed operand is
  *     stored with its last two axes exchanged
- * @cost 2·batch·m·n·k flops
  * @param bias added to every row, or null
  * @param accumulate true to add to what C holds; then there is no bias
  */
+@Definition(
+    formula = "C = op(A)·op(B) (+ bias), or C ← C + op(A)·op(B)",
+    cost = "2·batch·m·n·k flops")
 public record MatMul(
     int batch,
     int m,
@@ -65,6 +68,11 @@ public record MatMul(
   @Override
   public double flops() {
     return 2.0 * batch * m * n * k;
+  }
+
+  @Override
+  public String path(boolean simd) {
+    return simd ? "tiles of vectors" : "tiles";
   }
 
   @Override

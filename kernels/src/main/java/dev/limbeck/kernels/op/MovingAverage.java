@@ -1,17 +1,15 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
-/**
- * Moves an average towards values: average ← average + rate·(values − average).
- *
- * @cost 3n flops, 12n bytes
- */
+/** Moves an average towards values: average ← average + rate·(values − average). */
+@Definition(formula = "a ← a + r·(w − a)", cost = "3n flops, 12n bytes")
 public record MovingAverage(float rate, Buffer values, Buffer average) implements Kernel {
   public MovingAverage {
     if (values.length() != average.length()) {

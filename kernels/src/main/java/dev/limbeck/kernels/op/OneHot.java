@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -10,8 +11,8 @@ import java.util.List;
  * Writes a one at each row's index and zeros elsewhere; a row of zeros for a negative index.
  *
  * @shape index I32 [n], y [n, classes]
- * @cost 4·n·classes bytes
  */
+@Definition(formula = "y[i,c] = 1 if c = index[i], else 0", cost = "4·n·classes bytes")
 public record OneHot(Buffer index, Buffer y, int classes) implements Kernel {
   public OneHot {
     if (y.length() != index.length() * classes) {

@@ -2,6 +2,7 @@ package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.DType;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -11,9 +12,10 @@ import java.util.List;
  *
  * <p>Block b of row r takes its four words from the {@link Philox} counter (b, r, draw low, draw
  * high). Normal numbers are made in pairs by Box and Muller: √(−2 ln u₁)·(cos 2πu₂, sin 2πu₂).
- *
- * @cost 40 integer operations per four numbers, 4 bytes each
  */
+@Definition(
+    formula = "y from Philox4x32-10: normal, uniform or integers",
+    cost = "40 integer operations per four numbers, 4 bytes each")
 public record RandomFill(
     Kind kind, long key, long draw, long firstRow, int rowSize, int bound, Buffer y)
     implements Kernel {

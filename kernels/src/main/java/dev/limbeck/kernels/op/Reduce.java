@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -16,8 +17,10 @@ import jdk.incubator.vector.VectorSpecies;
  * summed in 16 lanes along the last axis, the lanes and the blocks added in order.
  *
  * @shape x [outer, count, inner], y [outer, inner]
- * @cost outer·count·inner flops, 4 bytes each
  */
+@Definition(
+    formula = "y[o,i] = s·Σ_c x[o,c,i], or max_c",
+    cost = "outer·count·inner flops, 4 bytes each")
 public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int count, int inner)
     implements Kernel {
   /** The reductions; a maximum is not scaled. */

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -17,8 +18,10 @@ import jdk.incubator.vector.VectorSpecies;
  * transposed} axes.
  *
  * @shape x [N,rows.in,columns.in,C], y [N,rows.out,columns.out,C]
- * @cost 2 flops per output element and pair of taps
  */
+@Definition(
+    formula = "y = R·x·Cᵀ with sparse rows of weights for each axis",
+    cost = "2 flops per output element and pair of taps")
 public record Resample(int samples, int channels, Axis rows, Axis columns, Buffer x, Buffer y)
     implements Kernel {
   /** Output elements per chunk. */

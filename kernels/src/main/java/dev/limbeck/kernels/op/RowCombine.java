@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.ArrayList;
@@ -16,8 +17,10 @@ import jdk.incubator.vector.VectorSpecies;
  * sample. Without y it scales rows.
  *
  * @param b null exactly if {@code y} is
- * @cost 3 flops and 12 bytes per element
  */
+@Definition(
+    formula = "out[r,:] = a[r]·x[r,:] + b[r]·y[r,:]",
+    cost = "3 flops and 12 bytes per element")
 public record RowCombine(Buffer a, Buffer x, Buffer b, Buffer y, Buffer out) implements Kernel {
   public RowCombine {
     if ((b == null) != (y == null)) {

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -19,8 +20,10 @@ import jdk.incubator.vector.VectorSpecies;
  * @param inverse [rows], written: 1/√(mean (x − μ)² + ε)
  * @shape x, y [rows,C]
  * @paper Ba et al. 2016, 1607.06450; Zhang and Sennrich 2019, 1910.07467
- * @cost 8 flops, 8 bytes per element
  */
+@Definition(
+    formula = "y = γ·(x−μ)/√(σ²+ε) + β along rows, or x/rms",
+    cost = "8 flops, 8 bytes per element")
 public record RowNorm(
     int channels,
     boolean centred,

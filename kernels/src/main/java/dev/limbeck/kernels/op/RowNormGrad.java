@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -17,8 +18,10 @@ import jdk.incubator.vector.VectorSpecies;
  * @param forward the launch whose gradients are taken; its y may have been freed
  * @param dGamma [C], written, or null if γ is
  * @param dBeta [C], written, or null if β is
- * @cost 16 flops, 12 bytes per element
  */
+@Definition(
+    formula = "dx, dγ, dβ of the row normalisation",
+    cost = "16 flops, 12 bytes per element")
 public record RowNormGrad(RowNorm forward, Buffer dy, Buffer dx, Buffer dGamma, Buffer dBeta)
     implements Kernel {
 

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -11,9 +12,10 @@ import java.util.List;
  *
  * <p>Sums run over 16 lanes that are added in a fixed order, in double where they meet, so that the
  * result does not depend on the machine.
- *
- * @cost 3 flops and 8 bytes per element
  */
+@Definition(
+    formula = "out[r] = mean_j (p[r,j] − t[r,j])²",
+    cost = "3 flops and 8 bytes per element")
 public record RowSquaredError(Buffer p, Buffer t, Buffer out) implements Kernel {
   private static final int LANES = 16;
 

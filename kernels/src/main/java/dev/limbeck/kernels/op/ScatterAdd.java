@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -12,8 +13,8 @@ import java.util.List;
  * always added in the same order.
  *
  * @shape x [n, width], index I32 [n], table [V, width]
- * @cost 12·n·width bytes
  */
+@Definition(formula = "table[index[i],:] ← table[index[i],:] + x[i,:]", cost = "12·n·width bytes")
 public record ScatterAdd(Buffer x, Buffer index, Buffer table, int width) implements Kernel {
   /** Columns per chunk: a cache line's worth, so that two threads never write to one line. */
   private static final int COLUMNS = 64;

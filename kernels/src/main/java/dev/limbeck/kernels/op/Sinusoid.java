@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -15,8 +16,8 @@ import java.util.List;
  *
  * @shape x [N], f [K], y [N, width] with width ≥ 2K; columns beyond 2K are zero
  * @param cosineFirst whether the K cosines precede the K sines
- * @cost 2NK sines
  */
+@Definition(formula = "y[n,:] = (sin, cos)(c·f·x[n])", cost = "2NK sines")
 public record Sinusoid(
     float c, boolean cosineFirst, int width, Buffer frequencies, Buffer x, Buffer y)
     implements Kernel {

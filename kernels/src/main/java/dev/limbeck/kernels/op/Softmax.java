@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -12,8 +13,10 @@ import jdk.incubator.vector.VectorSpecies;
  * logarithm of that.
  *
  * @shape x and y [rows, count]; y may be x
- * @cost about 25 flops per element
  */
+@Definition(
+    formula = "y = e^(x−max)/Σ e^(x−max) along rows, or its logarithm",
+    cost = "about 25 flops per element")
 public record Softmax(boolean log, Buffer x, Buffer y, int rows, int count) implements Kernel {
   /** Elements per chunk: x, y and scratch stay in the first-level cache. */
   private static final int CHUNK = 2048;

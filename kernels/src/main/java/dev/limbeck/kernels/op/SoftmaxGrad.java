@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -10,8 +11,10 @@ import java.util.List;
  * g - e^y·Σ g.
  *
  * @shape g, y and dx [rows, count]; dx is neither g nor y
- * @cost 4 flops per element, 20 for the logarithm
  */
+@Definition(
+    formula = "dx = y·(g − Σ g·y), or g − e^y·Σ g",
+    cost = "4 flops per element, 20 for the logarithm")
 public record SoftmaxGrad(boolean log, Buffer g, Buffer y, Buffer dx, int rows, int count)
     implements Kernel {
   public SoftmaxGrad {

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
@@ -10,8 +11,10 @@ import java.util.List;
  * Sorts each row in ascending order; NaN comes last.
  *
  * @shape x and y [rows, count]
- * @cost rows·count·log(count) comparisons
  */
+@Definition(
+    formula = "y = the rows of x in ascending order",
+    cost = "rows·count·log(count) comparisons")
 public record Sort(Buffer x, Buffer y, int rows, int count) implements Kernel {
   public Sort {
     if (x.length() != rows * count || y.length() != rows * count) {

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -8,9 +9,8 @@ import java.util.List;
 /**
  * Reorders axes: y is contiguous with the given sizes, and moving along its axis i moves {@code
  * strides[i]} elements in x.
- *
- * @cost 8n bytes; reads are strided
  */
+@Definition(formula = "y[…] = x[permuted …]", cost = "8n bytes; reads are strided")
 public record Transpose(Buffer x, Buffer y, int[] sizes, int[] strides) implements Kernel {
   public Transpose {
     if (x.length() != y.length() || sizes.length != strides.length || sizes.length == 0) {

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -13,9 +14,10 @@ import jdk.incubator.vector.VectorSpecies;
  *
  * <p>Each function has its own loop: one loop that calls a function object is forty times slower
  * once it has met several.
- *
- * @cost 8n bytes; a transcendental function about 20 flops per element
  */
+@Definition(
+    formula = "y = f(x), f one of 15 functions",
+    cost = "8n bytes; a transcendental function about 20 flops per element")
 public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kernel {
   /** The functions. */
   public enum Op {

@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
@@ -15,9 +16,8 @@ import jdk.incubator.vector.VectorSpecies;
  *
  * <p>At kinks: |x| has slope 0 at 0, a leaky ReLU has its left slope there, and clamping lets the
  * gradient pass at both ends.
- *
- * @cost 12n bytes
  */
+@Definition(formula = "dx = g·f′(x)", cost = "12n bytes")
 public record UnaryGrad(Unary.Op op, float p, float q, Buffer g, Buffer s, Buffer dx)
     implements Kernel {
   public UnaryGrad {

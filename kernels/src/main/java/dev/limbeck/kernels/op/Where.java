@@ -1,15 +1,13 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
-/**
- * Chooses element by element: y ← condition ≠ 0 ? a : b, each operand broadcast.
- *
- * @cost 16n bytes
- */
+/** Chooses element by element: y ← condition ≠ 0 ? a : b, each operand broadcast. */
+@Definition(formula = "y = a where the condition is not 0, else b", cost = "16n bytes")
 public record Where(
     Buffer condition,
     Broadcast layoutCondition,
