@@ -45,7 +45,7 @@ public class NetworkBench extends JobBench {
   private Tensor ones;
 
   /** DDPM++ with fewer channels and blocks, attention at 16×16. */
-  static UNetConfig cifar() {
+  public static UNetConfig cifar() {
     List<AttendIn> middle = List.of(AttendIn.NO_BLOCK, AttendIn.EVERY_BLOCK, AttendIn.NO_BLOCK);
     return UNetConfig.ddpmpp(3, 64, 128, 128)
         .withBlocksPerLevel(2)

@@ -1,11 +1,11 @@
 package dev.limbeck.bench.peers;
 
 import dev.limbeck.autograd.Var;
+import dev.limbeck.bench.NetworkBench;
 import dev.limbeck.distillation.Preset;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.op.Conv2dSpec;
 import dev.limbeck.nn.UNetConfig;
-import dev.limbeck.nn.UNetConfig.AttendIn;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -47,11 +47,14 @@ final class PeerCases {
     }
     for (int batch : new int[] {16, 64}) {
       all.put("unet-train/mnist-" + batch, d -> new UNetCase(d, mnist(), batch, 16, true));
-      all.put("unet-train/cifar-" + batch, d -> new UNetCase(d, cifar(), batch, 32, true));
+      all.put(
+          "unet-train/cifar-" + batch, d -> new UNetCase(d, NetworkBench.cifar(), batch, 32, true));
     }
     for (int batch : new int[] {1, 16}) {
       all.put("unet-forward/mnist-" + batch, d -> new UNetCase(d, mnist(), batch, 16, false));
-      all.put("unet-forward/cifar-" + batch, d -> new UNetCase(d, cifar(), batch, 32, false));
+      all.put(
+          "unet-forward/cifar-" + batch,
+          d -> new UNetCase(d, NetworkBench.cifar(), batch, 32, false));
     }
     return all;
   }
@@ -59,15 +62,6 @@ final class PeerCases {
   /** The network of the main job. */
   private static UNetConfig mnist() {
     return Preset.quick().network();
-  }
-
-  /** DDPM++ with fewer channels and blocks: 6 million parameters, attention at 16×16. */
-  private static UNetConfig cifar() {
-    List<AttendIn> middle = List.of(AttendIn.NO_BLOCK, AttendIn.EVERY_BLOCK, AttendIn.NO_BLOCK);
-    return UNetConfig.ddpmpp(3, 64, 128, 128)
-        .withBlocksPerLevel(2)
-        .withAttention(middle, middle)
-        .withClasses(10);
   }
 
   private static OpCase.Op matmul(int n) {
