@@ -84,6 +84,7 @@ public final class Peers implements PeerSuite {
     result.put("speedup", rounded(speedups[PAIRS / 2]));
     result.put("speedup_min", rounded(speedups[0]));
     result.put("speedup_max", rounded(speedups[PAIRS - 1]));
+    result.put("peer_waits", System.getenv().getOrDefault("OMP_WAIT_POLICY", "default"));
     result.put("peer_layout", work.hasLayout() ? layout.name().toLowerCase(Locale.ROOT) : "");
     result.put("difference", difference);
     progress.accept(
