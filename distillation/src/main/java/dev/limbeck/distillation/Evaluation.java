@@ -8,6 +8,8 @@ import dev.limbeck.distillation.metrics.FeatureExtractor;
 import dev.limbeck.distillation.metrics.FeatureStatistics;
 import dev.limbeck.distillation.metrics.FrechetDistance;
 import dev.limbeck.kernels.Device;
+import dev.limbeck.tensor.Rng;
+import java.util.Arrays;
 import java.util.function.IntConsumer;
 
 /**
@@ -36,30 +38,27 @@ public record Evaluation(
         samples);
   }
 
-  /** Against every second image of a data set; the others are held out. */
+  /**
+   * Against one half of a data set; the other is held out. The halves are drawn at random, the same
+   * in each run: files have an order (MNIST's takes turns between two groups of writers), and a
+   * rule such as every second image would compare unlike halves.
+   */
   public static Evaluation against(Device device, Dataset data, String name, int samples) {
     DigitClassifier extractor = DigitClassifier.builtIn(device);
     if (data.count() < 4) {
       throw new DataException(
           "data " + name + ": " + data.count() + " images are too few to measure distances");
     }
-    Dataset even = everySecond(data, 0);
-    float[][] features = extractor.features(device, even, 0, even.count());
-    String text = "every second image of " + name + " (" + even.count() + ")";
+    int[] order = Rng.of(0).permutation(data.count());
+    int middle = (order.length + 1) / 2;
+    Dataset half = data.select(Arrays.copyOf(order, middle));
+    float[][] features = extractor.features(device, half, 0, half.count());
     return new Evaluation(
         extractor,
         FeatureStatistics.of(features),
-        text,
-        spread(everySecond(data, 1), samples),
+        "a random half of " + name + " (" + half.count() + ")",
+        spread(data.select(Arrays.copyOfRange(order, middle, order.length)), samples),
         samples);
-  }
-
-  private static Dataset everySecond(Dataset data, int first) {
-    int[] indices = new int[(data.count() - first + 1) / 2];
-    for (int i = 0; i < indices.length; i++) {
-      indices[i] = first + 2 * i;
-    }
-    return data.select(indices);
   }
 
   private static Dataset spread(Dataset data, int samples) {
