@@ -28,6 +28,7 @@ class EvaluationTest {
       count[evaluation.heldOut().label(i)]++;
     }
     assertEquals(zeros.length, count[0] + count[1]);
+    // Of a hundred drawn from two hundred, 50 ± 3.5 are of one kind; by turns it would be 0 or 100.
     assertTrue(Math.min(count[0], count[1]) > zeros.length / 4, count[0] + " and " + count[1]);
     Evaluation again = Evaluation.against(Device.cpu(), data, "turns", data.count());
     assertArrayEquals(

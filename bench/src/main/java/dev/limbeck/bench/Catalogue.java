@@ -118,18 +118,21 @@ public final class Catalogue {
     List<Map<String, Object>> rows = new ArrayList<>();
     KernelBench bench = bench(family, shape);
     bench.look();
-    for (Kernel kernel : bench.kernels()) {
-      Map<String, Object> row = new LinkedHashMap<>();
-      row.put("name", kernel.getClass().getSimpleName());
-      row.put("shape", shape);
-      row.put("gflop", kernel.flops() / 1e9);
-      row.put("MB", kernel.bytes() / 1e6);
-      row.put("flop per byte", Math.round(10 * kernel.flops() / kernel.bytes()) / 10.0);
-      row.put("CPU", kernel.path(bench.device().isSimd()));
-      rows.add(row);
+    try {
+      for (Kernel kernel : bench.kernels()) {
+        Map<String, Object> row = new LinkedHashMap<>();
+        row.put("name", kernel.getClass().getSimpleName());
+        row.put("shape", shape);
+        row.put("gflop", kernel.flops() / 1e9);
+        row.put("MB", kernel.bytes() / 1e6);
+        row.put("flop per byte", Math.round(10 * kernel.flops() / kernel.bytes()) / 10.0);
+        row.put("CPU", kernel.path(bench.device().isSimd()));
+        rows.add(row);
+      }
+      return rows;
+    } finally {
+      bench.close();
     }
-    bench.close();
-    return rows;
   }
 
   private static KernelBench bench(String family, String shape) {

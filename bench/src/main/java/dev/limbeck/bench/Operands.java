@@ -27,13 +27,9 @@ final class Operands {
     return filled(length, 0);
   }
 
-  /** What the kernel writes. */
+  /** What the kernel writes or changes: numbers in [0, 1). */
   Buffer result(int length) {
-    return changed(filled(length, 0));
-  }
-
-  /** A buffer of this object's that the kernel changes. */
-  Buffer changed(Buffer buffer) {
+    Buffer buffer = filled(length, 0);
     results.add(buffer);
     return buffer;
   }

@@ -96,7 +96,8 @@ public final class BenchCommand implements Callable<Integer> {
           spec.commandLine(), "--roofline and --shapes do not go together with --peers");
     }
     PrintWriter err = spec.commandLine().getErr();
-    List<Map<String, Object>> rows = peers ? suite().run(pattern, threads, err::println) : jmh();
+    List<Map<String, Object>> rows =
+        peers ? suite().run(pattern, threads, err::println) : jmh(pattern);
     if (rows.isEmpty()) {
       throw new ParameterException(
           spec.commandLine(), "--only " + only + " matches nothing that can be measured");
@@ -114,9 +115,9 @@ public final class BenchCommand implements Callable<Integer> {
     return 0;
   }
 
-  private List<Map<String, Object>> jmh() {
+  private List<Map<String, Object>> jmh(Pattern pattern) {
     JmhRun run = new JmhRun(threads, quick);
-    return shapes == null ? run.rows(only) : run.rows(only, ShapeFile.of(shapes));
+    return shapes == null ? run.rows(pattern) : run.rows(pattern, ShapeFile.of(shapes));
   }
 
   /** What a result needs beside it to mean something later. */

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 import org.openjdk.jmh.infra.BenchmarkParams;
 import org.openjdk.jmh.profile.GCProfiler;
 import org.openjdk.jmh.results.Result;
@@ -49,10 +50,10 @@ final class JmhRun {
    *
    * @param only a regular expression on the benchmarks' names
    */
-  List<Map<String, Object>> rows(String only) {
+  List<Map<String, Object>> rows(Pattern only) {
     List<Map<String, Object>> rows = run(options(PACKAGE + PEAK));
-    List<Map<String, Object>> others = run(options(only.isEmpty() ? PACKAGE : only).exclude(PEAK));
-    if (others.isEmpty() && !PEAK.matches(".*(" + only + ").*")) {
+    List<Map<String, Object>> others = run(options(included(only)).exclude(PEAK));
+    if (others.isEmpty() && !only.matcher(PEAK).find()) {
       return others;
     }
     rows.addAll(others);
@@ -60,16 +61,20 @@ final class JmhRun {
   }
 
   /** The same for the shapes of a network, of the families whose names {@code only} matches. */
-  List<Map<String, Object>> rows(String only, Map<String, List<String>> shapes) {
+  List<Map<String, Object>> rows(Pattern only, Map<String, List<String>> shapes) {
     List<Map<String, Object>> rows = run(options(PACKAGE + PEAK));
     shapes.forEach(
         (family, of) -> {
           String name = PACKAGE + family + "Bench";
-          if (only.isEmpty() || name.matches(".*(" + only + ").*")) {
+          if (only.matcher(name).find()) {
             rows.addAll(run(options(name).param("shape", of.toArray(new String[0]))));
           }
         });
     return comparedWithPeak(rows);
+  }
+
+  private static String included(Pattern only) {
+    return only.pattern().isEmpty() ? PACKAGE : only.pattern();
   }
 
   private ChainedOptionsBuilder options(String include) {

@@ -16,7 +16,7 @@ import jdk.incubator.vector.VectorSpecies;
  */
 public final class Mathf {
   private static final float LOG2_E = 1.44269504f;
-  // ln 2 in two parts: the float nearest to it, and the rest.
+  // ln 2 in two parts: the float nearest to it (enough for e^-|x|), and the rest.
   private static final float LN2_HIGH = 0.69314718f;
   private static final float LN2_LOW = -1.90465430e-9f;
 
@@ -53,9 +53,6 @@ public final class Mathf {
 
   /** {@link #ROUND} with the exponent's bias in its lowest bits, which a shift makes 2^n. */
   private static final float ROUND_BIASED = 12583039f;
-
-  /** ln 2 in one part: enough where n is at most 126. */
-  private static final float LN2 = 0.69314718f;
 
   private static final int MAGNITUDE = 0x7FFFFFFF;
 
@@ -171,7 +168,7 @@ public final class Mathf {
     float m = Float.intBitsToFloat(Math.min(bits & MAGNITUDE, FAR_BITS));
     float t = Math.fma(m, -LOG2_E, ROUND_BIASED);
     float n = t - ROUND_BIASED;
-    float r = Math.fma(n, LN2, m);
+    float r = Math.fma(n, LN2_HIGH, m);
     float p = Math.fma(Math.fma(Math.fma(N5, r, N4), r, N3), r, N2);
     p = Math.fma(Math.fma(p, r, N1), r, 1f);
     return p * Float.intBitsToFloat(Float.floatToRawIntBits(t) << 23);
@@ -236,8 +233,9 @@ public final class Mathf {
      * <p>Written out rather than by calls: a function of vectors that was once compiled by itself
      * may be too large for the compiler to put into a loop, and then every vector that goes in or
      * comes out is an object on the heap, at a hundred times the cost. Loops that matter call
-     * these. They end there themselves when they grow: beyond 18,000 nodes, about fifty operations
-     * on vectors, the compiler puts off what it inlines, and may end with the objects.
+     * these. They end there themselves when they grow: beyond HotSpot's limit of nodes
+     * (NodeCountInliningCutoff) the compiler puts off what it inlines, and may end with the
+     * objects.
      */
     static void gate(
         boolean times,
@@ -262,7 +260,7 @@ public final class Mathf {
         FloatVector m = bits.and(magnitude).min(far).reinterpretAsFloats();
         FloatVector t = m.fma(one.broadcast(-LOG2_E), one.broadcast(ROUND_BIASED));
         FloatVector n = t.sub(one.broadcast(ROUND_BIASED));
-        FloatVector r = n.fma(one.broadcast(LN2), m);
+        FloatVector r = n.fma(one.broadcast(LN2_HIGH), m);
         FloatVector p = r.fma(one.broadcast(N5), one.broadcast(N4)).fma(r, one.broadcast(N3));
         p = p.fma(r, one.broadcast(N2)).fma(r, one.broadcast(N1)).fma(r, one);
         IntVector power = t.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
@@ -317,7 +315,7 @@ public final class Mathf {
           FloatVector m = u.reinterpretAsInts().and(magnitude).min(far).reinterpretAsFloats();
           FloatVector t = m.fma(one.broadcast(-LOG2_E), one.broadcast(ROUND_BIASED));
           FloatVector n = t.sub(one.broadcast(ROUND_BIASED));
-          FloatVector r = n.fma(one.broadcast(LN2), m);
+          FloatVector r = n.fma(one.broadcast(LN2_HIGH), m);
           FloatVector p = r.fma(one.broadcast(N5), one.broadcast(N4)).fma(r, one.broadcast(N3));
           p = p.fma(r, one.broadcast(N2)).fma(r, one.broadcast(N1)).fma(r, one);
           IntVector power = t.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
@@ -370,7 +368,7 @@ public final class Mathf {
       FloatVector m = x.abs().reinterpretAsInts().min(FAR_BITS).reinterpretAsFloats();
       FloatVector t = m.fma(one.broadcast(-LOG2_E), one.broadcast(ROUND_BIASED));
       FloatVector n = t.sub(ROUND_BIASED);
-      FloatVector r = n.fma(one.broadcast(LN2), m);
+      FloatVector r = n.fma(one.broadcast(LN2_HIGH), m);
       FloatVector p = r.fma(one.broadcast(N5), one.broadcast(N4)).fma(r, one.broadcast(N3));
       p = p.fma(r, one.broadcast(N2)).fma(r, one.broadcast(N1)).fma(r, one);
       IntVector power = t.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
