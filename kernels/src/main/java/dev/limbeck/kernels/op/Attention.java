@@ -195,7 +195,7 @@ public record Attention(
     private static final int SUMS = Ranges.LEAD + HeadBlock.ROWS;
     private static final int FACTORS = Ranges.LEAD + 2 * HeadBlock.ROWS;
 
-    /** Loops over rows of queries, each on arrays: see {@link Mathf.Simd#gate}. */
+    /** Loops over rows of queries, each on arrays: see {@link Mathf.Simd#silu}. */
     static void softmax(float[] scores, int keys, int width, float scale, float[] state) {
       System.arraycopy(state, Ranges.LEAD, state, FACTORS, width);
       for (int j = 0; j < keys; j++) {

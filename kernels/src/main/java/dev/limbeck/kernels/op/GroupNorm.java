@@ -114,28 +114,37 @@ public record GroupNorm(
     int c = layout.channels;
     int blocks = layout.blocks();
     float[] sums = ranges.scratch(0, Ranges.LEAD + layout.samples * blocks * 2 * c);
+    float[] maps = ranges.scratch(1, Ranges.LEAD + layout.samples * 2 * c);
     passes(
         ranges,
         layout,
+        n -> {},
         (n, b) -> moments(ranges.simd(), n, b, sums, Ranges.LEAD + (n * blocks + b) * 2 * c),
-        n -> finish(n, sums, Ranges.LEAD + n * blocks * 2 * c),
-        (n, b) -> {
-          float[] affine = ranges.scratch(1, Ranges.LEAD + 2 * c);
-          affine(layout, n, this, affine);
-          normalise(ranges.simd(), n, b, affine);
-        });
+        n -> {
+          finish(n, sums, Ranges.LEAD + n * blocks * 2 * c);
+          affine(n, maps, Ranges.LEAD + n * 2 * c);
+        },
+        (n, b) -> normalise(ranges.simd(), n, b, maps, Ranges.LEAD + n * 2 * c));
   }
 
   /**
-   * Runs a first loop over blocks, then a step per sample, then a second loop over blocks; sample
-   * by sample where there are enough of them, so that the second loop finds its data in the cache.
+   * Runs a step per sample, a first loop over blocks, a second step per sample, then a second loop
+   * over blocks; sample by sample where there are enough of them, so that the second loop finds its
+   * data in the cache.
    */
-  static void passes(Ranges ranges, Layout at, Block first, Ranges.Chunk between, Block second) {
+  static void passes(
+      Ranges ranges,
+      Layout at,
+      Ranges.Chunk before,
+      Block first,
+      Ranges.Chunk between,
+      Block second) {
     int blocks = at.blocks();
     if (at.bySample()) {
       ranges.chunks(
           at.samples,
           n -> {
+            before.run(n);
             for (int b = 0; b < blocks; b++) {
               first.run(n, b);
             }
@@ -145,6 +154,9 @@ public record GroupNorm(
             }
           });
     } else {
+      for (int n = 0; n < at.samples; n++) {
+        before.run(n);
+      }
       ranges.chunks(at.samples * blocks, i -> first.run(i / blocks, i % blocks));
       for (int n = 0; n < at.samples; n++) {
         between.run(n);
@@ -174,67 +186,72 @@ public record GroupNorm(
     }
   }
 
-  /** Combines the channels' moments into each group's mean and inverse deviation. */
+  /**
+   * Combines the channels' moments into each group's mean and inverse deviation: about the group's
+   * own first value, to which every channel's first value is a known distance.
+   */
   private void finish(int n, float[] sums, int at) {
     int c = layout.channels;
     int per = layout.perGroup();
+    int blocks = layout.blocks();
     double pixels = layout.pixels;
+    double share = 1 / (pixels * per);
     float[] xs = x.floats();
+    float[] means = mean.floats();
+    float[] inverses = inverse.floats();
     int sample = x.offset() + n * layout.pixels * c;
     for (int g = 0; g < layout.groups; g++) {
+      double first = xs[sample + g * per];
       double total = 0;
-      for (int j = g * per; j < (g + 1) * per; j++) {
-        total += xs[sample + j] + total(sums, at + j, 2 * c) / pixels;
-      }
-      double mu = total / per;
       double squares = 0;
       for (int j = g * per; j < (g + 1) * per; j++) {
-        double s = total(sums, at + j, 2 * c);
-        double q = total(sums, at + c + j, 2 * c);
-        double off = xs[sample + j] + s / pixels - mu;
-        squares += q - s * s / pixels + pixels * off * off;
+        double s = sums[at + j];
+        double q = sums[at + c + j];
+        for (int b = 1; b < blocks; b++) {
+          s += sums[at + b * 2 * c + j];
+          q += sums[at + b * 2 * c + c + j];
+        }
+        double off = xs[sample + j] - first;
+        total += s + pixels * off;
+        squares += q + off * (2 * s + pixels * off);
       }
-      double variance = Math.max(0, squares / (pixels * per));
-      mean.floats()[mean.offset() + n * layout.groups + g] = (float) mu;
-      inverse.floats()[inverse.offset() + n * layout.groups + g] =
+      double mu = total * share;
+      double variance = Math.max(0, squares * share - mu * mu);
+      means[mean.offset() + n * layout.groups + g] = (float) (first + mu);
+      inverses[inverse.offset() + n * layout.groups + g] =
           (float) (1 / Math.sqrt(variance + epsilon));
     }
   }
 
-  private double total(float[] sums, int at, int stride) {
-    double total = 0;
-    for (int b = 0; b < layout.blocks(); b++) {
-      total += sums[at + b * stride];
-    }
-    return total;
-  }
-
   /**
-   * Writes a and b, one per channel and from {@link Ranges#LEAD} on, of the affine map u = a·x + b
-   * that the whole operation is.
+   * Writes a and b, one of each per channel, of the map u = a·x + b that the whole operation is.
    */
-  static void affine(Layout layout, int n, GroupNorm op, float[] affine) {
+  void affine(int n, float[] maps, int at) {
     int c = layout.channels;
     int per = layout.perGroup();
-    for (int j = 0; j < c; j++) {
-      float mu = op.mean.floats()[op.mean.offset() + n * layout.groups + j / per];
-      float inv = op.inverse.floats()[op.inverse.offset() + n * layout.groups + j / per];
-      float a = inv * op.gamma.floats()[op.gamma.offset() + j];
-      float b = Math.fma(-mu, a, op.beta.floats()[op.beta.offset() + j]);
-      if (op.scale != null) {
-        float s = 1f + op.scale.floats()[op.scale.offset() + n * c + j];
-        a *= s;
-        b *= s;
+    float[] gammas = gamma.floats();
+    float[] betas = beta.floats();
+    for (int g = 0; g < layout.groups; g++) {
+      float mu = mean.floats()[mean.offset() + n * layout.groups + g];
+      float inv = inverse.floats()[inverse.offset() + n * layout.groups + g];
+      for (int j = g * per; j < (g + 1) * per; j++) {
+        float a = inv * gammas[gamma.offset() + j];
+        float b = Math.fma(-mu, a, betas[beta.offset() + j]);
+        if (scale != null) {
+          float s = 1f + scale.floats()[scale.offset() + n * c + j];
+          a *= s;
+          b *= s;
+        }
+        if (shift != null) {
+          b += shift.floats()[shift.offset() + n * c + j];
+        }
+        maps[at + j] = a;
+        maps[at + c + j] = b;
       }
-      if (op.shift != null) {
-        b += op.shift.floats()[op.shift.offset() + n * c + j];
-      }
-      affine[Ranges.LEAD + j] = a;
-      affine[Ranges.LEAD + c + j] = b;
     }
   }
 
-  private void normalise(boolean simd, int n, int block, float[] affine) {
+  private void normalise(boolean simd, int n, int block, float[] maps, int at) {
     int c = layout.channels;
     int from = n * layout.pixels + block * layout.rows();
     int to = Math.min((n + 1) * layout.pixels, from + layout.rows());
@@ -242,17 +259,15 @@ public record GroupNorm(
     float[] ys = y.floats();
     int first = 0;
     if (simd) {
-      first = Simd.normalise(silu, xs, x.offset(), ys, y.offset(), from, to, c, affine);
+      first = Simd.normalise(silu, xs, x.offset(), ys, y.offset(), from, to, c, maps, at);
     }
     if (first == c) {
       return;
     }
     for (int p = from; p < to; p++) {
       for (int j = first; j < c; j++) {
-        float u =
-            Math.fma(
-                xs[x.offset() + p * c + j], affine[Ranges.LEAD + j], affine[Ranges.LEAD + c + j]);
-        ys[y.offset() + p * c + j] = silu ? u * Mathf.sigmoid(u) : u;
+        float u = Math.fma(xs[x.offset() + p * c + j], maps[at + j], maps[at + c + j]);
+        ys[y.offset() + p * c + j] = silu ? Mathf.silu(u) : u;
       }
     }
   }
@@ -261,83 +276,61 @@ public record GroupNorm(
   private static final class Simd {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
+    /** Rows that one loop runs over: few enough that memory is read nearly in order. */
+    private static final int ROWS = 16;
+
     static int moments(float[] x, int sample, int from, int to, int c, float[] sums, int at) {
-      if (c >= 4 * S.length()) {
-        // Whole rows, in the order of memory, and the sums in the level-1 cache.
-        int p = from;
-        for (; p <= to - 4; p += 4) {
-          momentsOfRows(x, sample, sample + p * c, c, sums, at);
-        }
-        for (; p < to; p++) {
-          momentsOfRow(x, sample, sample + p * c, c, sums, at);
-        }
-        return S.loopBound(c);
-      }
-      float[] zeros = Gemm.zeros(S.length());
       int l = S.length();
-      int j = 0;
-      for (; j <= c - 2 * l; j += 2 * l) {
-        FloatVector k0 = FloatVector.fromArray(S, x, sample + j);
-        FloatVector k1 = FloatVector.fromArray(S, x, sample + j + l);
-        // Each loaded by itself: sums that share their first value were seen boxed in a training
-        // step, a hundred megabytes of it.
-        FloatVector s0 = FloatVector.fromArray(S, zeros, 0);
-        FloatVector s1 = FloatVector.fromArray(S, zeros, 0);
-        FloatVector q0 = FloatVector.fromArray(S, zeros, 0);
-        FloatVector q1 = FloatVector.fromArray(S, zeros, 0);
-        int i = sample + from * c + j;
-        for (int p = from; p < to; p++, i += c) {
-          FloatVector d0 = FloatVector.fromArray(S, x, i).sub(k0);
-          FloatVector d1 = FloatVector.fromArray(S, x, i + l).sub(k1);
-          s0 = s0.add(d0);
-          s1 = s1.add(d1);
-          q0 = d0.fma(d0, q0);
-          q1 = d1.fma(d1, q1);
+      int pairs = c / (2 * l) * (2 * l);
+      for (int p = from; p < to; p += ROWS) {
+        int rows = Math.min(ROWS, to - p);
+        int i = sample + p * c;
+        for (int j = 0; j < pairs; j += 2 * l) {
+          momentsOfPair(x, sample + j, i + j, rows, c, sums, at + j);
         }
-        s0.intoArray(sums, at + j);
-        s1.intoArray(sums, at + j + l);
-        q0.intoArray(sums, at + c + j);
-        q1.intoArray(sums, at + c + j + l);
-      }
-      for (; j <= c - l; j += l) {
-        FloatVector k = FloatVector.fromArray(S, x, sample + j);
-        FloatVector s = FloatVector.fromArray(S, zeros, 0);
-        FloatVector q = FloatVector.fromArray(S, zeros, 0);
-        int i = sample + from * c + j;
-        for (int p = from; p < to; p++, i += c) {
-          FloatVector d = FloatVector.fromArray(S, x, i).sub(k);
-          s = s.add(d);
-          q = d.fma(d, q);
+        if (pairs <= c - l) {
+          momentsOfOne(x, sample + pairs, i + pairs, rows, c, sums, at + pairs);
         }
-        s.intoArray(sums, at + j);
-        q.intoArray(sums, at + c + j);
       }
-      return j;
+      return S.loopBound(c);
     }
 
-    /** Four rows at a time, so that the sums are read and written a quarter as often. */
-    private static void momentsOfRows(float[] x, int centre, int row, int c, float[] sums, int at) {
-      for (int j = 0; j <= c - S.length(); j += S.length()) {
-        FloatVector k = FloatVector.fromArray(S, x, centre + j);
-        FloatVector d0 = FloatVector.fromArray(S, x, row + j).sub(k);
-        FloatVector d1 = FloatVector.fromArray(S, x, row + c + j).sub(k);
-        FloatVector d2 = FloatVector.fromArray(S, x, row + 2 * c + j).sub(k);
-        FloatVector d3 = FloatVector.fromArray(S, x, row + 3 * c + j).sub(k);
-        FloatVector s = FloatVector.fromArray(S, sums, at + j);
-        s.add(d0).add(d1).add(d2).add(d3).intoArray(sums, at + j);
-        FloatVector q = FloatVector.fromArray(S, sums, at + c + j);
-        q = d3.fma(d3, d2.fma(d2, d1.fma(d1, d0.fma(d0, q))));
-        q.intoArray(sums, at + c + j);
+    /** Two vectors of channels. */
+    private static void momentsOfPair(
+        float[] x, int centre, int i, int rows, int c, float[] sums, int at) {
+      int l = S.length();
+      FloatVector k0 = FloatVector.fromArray(S, x, centre);
+      FloatVector k1 = FloatVector.fromArray(S, x, centre + l);
+      FloatVector s0 = FloatVector.fromArray(S, sums, at);
+      FloatVector s1 = FloatVector.fromArray(S, sums, at + l);
+      FloatVector q0 = FloatVector.fromArray(S, sums, at + c);
+      FloatVector q1 = FloatVector.fromArray(S, sums, at + c + l);
+      for (int row = 0; row < rows; row++) {
+        FloatVector d0 = FloatVector.fromArray(S, x, i + row * c).sub(k0);
+        FloatVector d1 = FloatVector.fromArray(S, x, i + row * c + l).sub(k1);
+        s0 = s0.add(d0);
+        s1 = s1.add(d1);
+        q0 = d0.fma(d0, q0);
+        q1 = d1.fma(d1, q1);
       }
+      s0.intoArray(sums, at);
+      s1.intoArray(sums, at + l);
+      q0.intoArray(sums, at + c);
+      q1.intoArray(sums, at + c + l);
     }
 
-    private static void momentsOfRow(float[] x, int centre, int row, int c, float[] sums, int at) {
-      for (int j = 0; j <= c - S.length(); j += S.length()) {
-        FloatVector k = FloatVector.fromArray(S, x, centre + j);
-        FloatVector d = FloatVector.fromArray(S, x, row + j).sub(k);
-        FloatVector.fromArray(S, sums, at + j).add(d).intoArray(sums, at + j);
-        d.fma(d, FloatVector.fromArray(S, sums, at + c + j)).intoArray(sums, at + c + j);
+    private static void momentsOfOne(
+        float[] x, int centre, int i, int rows, int c, float[] sums, int at) {
+      FloatVector k = FloatVector.fromArray(S, x, centre);
+      FloatVector s = FloatVector.fromArray(S, sums, at);
+      FloatVector q = FloatVector.fromArray(S, sums, at + c);
+      for (int row = 0; row < rows; row++) {
+        FloatVector d = FloatVector.fromArray(S, x, i + row * c).sub(k);
+        s = s.add(d);
+        q = d.fma(d, q);
       }
+      s.intoArray(sums, at);
+      q.intoArray(sums, at + c);
     }
 
     static int normalise(
@@ -349,25 +342,30 @@ public record GroupNorm(
         int from,
         int to,
         int c,
-        float[] affine) {
+        float[] maps,
+        int at) {
       int whole = S.loopBound(c);
-      for (int row = from * c; row < to * c; row += c) {
-        if (silu) {
-          Mathf.Simd.gate(true, x, xo + row, affine, Ranges.LEAD, c, whole, y, yo + row);
-        } else {
-          map(x, xo + row, affine, c, whole, y, yo + row);
+      for (int p = from; p < to; p += ROWS) {
+        int rows = Math.min(ROWS, to - p);
+        for (int j = 0; j < whole; j += S.length()) {
+          int i = p * c + j;
+          if (silu) {
+            Mathf.Simd.silu(x, xo + i, rows, c, maps, at + j, y, yo + i);
+          } else {
+            map(x, xo + i, rows, c, maps, at + j, y, yo + i);
+          }
         }
       }
       return whole;
     }
 
-    /** One row of y = a·x + b. */
+    /** y = a·x + b for some rows of one vector of channels. */
     private static void map(
-        float[] x, int from, float[] affine, int c, int whole, float[] y, int to) {
-      for (int j = 0; j < whole; j += S.length()) {
-        FloatVector a = FloatVector.fromArray(S, affine, Ranges.LEAD + j);
-        FloatVector b = FloatVector.fromArray(S, affine, Ranges.LEAD + c + j);
-        FloatVector.fromArray(S, x, from + j).fma(a, b).intoArray(y, to + j);
+        float[] x, int from, int rows, int c, float[] affine, int at, float[] y, int to) {
+      FloatVector a = FloatVector.fromArray(S, affine, at);
+      FloatVector b = FloatVector.fromArray(S, affine, at + c);
+      for (int row = 0; row < rows; row++) {
+        FloatVector.fromArray(S, x, from + row * c).fma(a, b).intoArray(y, to + row * c);
       }
     }
   }

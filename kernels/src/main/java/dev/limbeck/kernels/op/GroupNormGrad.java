@@ -81,23 +81,23 @@ public record GroupNormGrad(
     int blocks = at.blocks();
     float[] sums = ranges.scratch(0, Ranges.LEAD + at.samples() * blocks * 2 * c);
     float[] totals = ranges.scratch(2, at.samples() * 2 * c);
+    float[] maps = ranges.scratch(1, Ranges.LEAD + at.samples() * 4 * c);
     GroupNorm.passes(
         ranges,
         at,
-        (n, b) -> {
-          float[] maps = ranges.scratch(1, Ranges.LEAD + 4 * c);
-          GroupNorm.affine(at, n, forward, maps);
-          standard(n, maps, Ranges.LEAD + 2 * c);
-          float[] gates = ranges.scratch(3, Ranges.LEAD + c);
-          int to = Ranges.LEAD + (n * blocks + b) * 2 * c;
-          sums(ranges.simd(), n, b, maps, sums, to, gates);
+        n -> {
+          forward.affine(n, maps, Ranges.LEAD + n * 4 * c);
+          standard(n, maps, Ranges.LEAD + n * 4 * c + 2 * c);
         },
-        n -> total(n, sums, totals),
         (n, b) -> {
-          float[] maps = ranges.scratch(1, Ranges.LEAD + 3 * c);
-          inputMap(n, totals, maps);
-          input(ranges.simd(), n, b, maps);
-        });
+          int to = Ranges.LEAD + (n * blocks + b) * 2 * c;
+          sums(ranges.simd(), n, b, maps, Ranges.LEAD + n * 4 * c, sums, to);
+        },
+        n -> {
+          total(n, sums, totals);
+          inputMap(n, totals, maps, Ranges.LEAD + n * 4 * c);
+        },
+        (n, b) -> input(ranges.simd(), n, b, maps, Ranges.LEAD + n * 4 * c));
     parameters(totals);
   }
 
@@ -107,29 +107,28 @@ public record GroupNormGrad(
     int c = f.layout().channels();
     int groups = f.layout().groups();
     int per = f.layout().perGroup();
-    for (int j = 0; j < c; j++) {
-      float inv = f.inverse().floats()[f.inverse().offset() + n * groups + j / per];
-      maps[at + j] = inv;
-      maps[at + c + j] = -f.mean().floats()[f.mean().offset() + n * groups + j / per] * inv;
+    for (int g = 0; g < groups; g++) {
+      float inv = f.inverse().floats()[f.inverse().offset() + n * groups + g];
+      float mu = f.mean().floats()[f.mean().offset() + n * groups + g];
+      Arrays.fill(maps, at + g * per, at + (g + 1) * per, inv);
+      Arrays.fill(maps, at + c + g * per, at + c + (g + 1) * per, -mu * inv);
     }
   }
 
   /** Writes du, and S₁ and S₂ of every channel over one block. */
-  private void sums(
-      boolean simd, int n, int block, float[] maps, float[] sums, int at, float[] gates) {
+  private void sums(boolean simd, int n, int block, float[] maps, int map, float[] sums, int at) {
     GroupNorm.Layout layout = forward.layout();
     int c = layout.channels();
     int from = n * layout.pixels() + block * layout.rows();
     int to = Math.min((n + 1) * layout.pixels(), from + layout.rows());
     Arrays.fill(sums, at, at + 2 * c, 0f);
-    int first = simd ? Simd.sums(this, from, to, c, maps, sums, at, gates) : 0;
+    int first = simd ? Simd.sums(this, from, to, c, maps, map, sums, at) : 0;
     if (first == c) {
       return;
     }
     float[] xs = forward.x().floats();
     float[] gs = dy.floats();
     float[] ds = dx.floats();
-    int map = Ranges.LEAD;
     for (int p = from; p < to; p++) {
       for (int j = first; j < c; j++) {
         float x = xs[forward.x().offset() + p * c + j];
@@ -174,28 +173,29 @@ public record GroupNormGrad(
   }
 
   /** Writes p, q, r of dx = p·du + q·x + r, one of each per channel. */
-  private void inputMap(int n, float[] totals, float[] maps) {
+  private void inputMap(int n, float[] totals, float[] maps, int at) {
     GroupNorm f = forward;
-    GroupNorm.Layout at = f.layout();
-    int c = at.channels();
-    int per = at.perGroup();
-    double count = (double) at.pixels() * per;
-    for (int g = 0; g < at.groups(); g++) {
+    int c = f.layout().channels();
+    int groups = f.layout().groups();
+    int per = f.layout().perGroup();
+    double share = 1.0 / ((double) f.layout().pixels() * per);
+    for (int g = 0; g < groups; g++) {
       double m1 = 0;
       double m2 = 0;
       for (int j = g * per; j < (g + 1) * per; j++) {
-        double w = weight(n, j);
-        m1 += w * totals[n * 2 * c + j];
-        m2 += w * totals[n * 2 * c + c + j];
+        float w = weight(n, j);
+        maps[at + j] = w;
+        m1 += (double) w * totals[n * 2 * c + j];
+        m2 += (double) w * totals[n * 2 * c + c + j];
       }
-      m1 /= count;
-      m2 /= count;
-      double mu = f.mean().floats()[f.mean().offset() + n * at.groups() + g];
-      double inv = f.inverse().floats()[f.inverse().offset() + n * at.groups() + g];
+      m1 *= share;
+      m2 *= share;
+      double mu = f.mean().floats()[f.mean().offset() + n * groups + g];
+      double inv = f.inverse().floats()[f.inverse().offset() + n * groups + g];
       for (int j = g * per; j < (g + 1) * per; j++) {
-        maps[Ranges.LEAD + j] = (float) (inv * weight(n, j));
-        maps[Ranges.LEAD + c + j] = (float) (-inv * inv * m2);
-        maps[Ranges.LEAD + 2 * c + j] = (float) (inv * (mu * inv * m2 - m1));
+        maps[at + j] = (float) (inv * maps[at + j]);
+        maps[at + c + j] = (float) (-inv * inv * m2);
+        maps[at + 2 * c + j] = (float) (inv * (mu * inv * m2 - m1));
       }
     }
   }
@@ -209,18 +209,17 @@ public record GroupNormGrad(
     return gamma * (1f + f.scale().floats()[f.scale().offset() + n * f.layout().channels() + j]);
   }
 
-  private void input(boolean simd, int n, int block, float[] maps) {
+  private void input(boolean simd, int n, int block, float[] maps, int map) {
     GroupNorm.Layout layout = forward.layout();
     int c = layout.channels();
     int from = n * layout.pixels() + block * layout.rows();
     int to = Math.min((n + 1) * layout.pixels(), from + layout.rows());
-    int first = simd ? Simd.input(this, from, to, c, maps) : 0;
+    int first = simd ? Simd.input(this, from, to, c, maps, map) : 0;
     if (first == c) {
       return;
     }
     float[] xs = forward.x().floats();
     float[] ds = dx.floats();
-    int map = Ranges.LEAD;
     for (int p = from; p < to; p++) {
       for (int j = first; j < c; j++) {
         int i = dx.offset() + p * c + j;
@@ -252,105 +251,85 @@ public record GroupNormGrad(
   private static final class Simd {
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
-    /** Rows in the order of memory, the sums in the level-1 cache. */
+    /** Rows whose sums stay in registers: few enough that memory is read nearly in order. */
+    private static final int ROWS = 16;
+
     static int sums(
-        GroupNormGrad k,
-        int from,
-        int to,
-        int c,
-        float[] maps,
-        float[] sums,
-        int at,
-        float[] gates) {
+        GroupNormGrad k, int from, int to, int c, float[] maps, int map, float[] sums, int at) {
       int whole = S.loopBound(c);
       float[] xs = k.forward.x().floats();
-      int xo = k.forward.x().offset();
-      for (int row = from * c; row < to * c; row += c) {
-        if (k.forward.silu()) {
-          int map = Ranges.LEAD;
-          Mathf.Simd.gate(false, xs, xo + row, maps, map, c, whole, gates, Ranges.LEAD);
-          activatedRow(k, row, c, whole, maps, sums, at, gates);
-        } else {
-          plainRow(k, row, c, whole, maps, sums, at);
+      float[] gs = k.dy.floats();
+      float[] ds = k.dx.floats();
+      for (int p = from; p < to; p += ROWS) {
+        int rows = Math.min(ROWS, to - p);
+        for (int j = 0; j < whole; j += S.length()) {
+          int i = p * c + j;
+          int x = k.forward.x().offset() + i;
+          int g = k.dy.offset() + i;
+          int d = k.dx.offset() + i;
+          if (k.forward.silu()) {
+            Mathf.Simd.siluSlope(xs, x, gs, g, rows, c, maps, map + j, sums, at + j, ds, d);
+          } else {
+            plain(xs, x, gs, g, rows, c, maps, map + j, sums, at + j, ds, d);
+          }
         }
       }
       return whole;
     }
 
-    private static void activatedRow(
-        GroupNormGrad k,
-        int row,
-        int c,
-        int whole,
-        float[] maps,
-        float[] sums,
+    /** As {@link Mathf.Simd#siluSlope} with a slope of 1. */
+    private static void plain(
+        float[] x,
+        int xo,
+        float[] dy,
+        int go,
+        int rows,
+        int stride,
+        float[] map,
         int at,
-        float[] gates) {
-      float[] xs = k.forward.x().floats();
-      float[] gs = k.dy.floats();
-      float[] ds = k.dx.floats();
-      int xo = k.forward.x().offset() + row;
-      int go = k.dy.offset() + row;
-      int to = k.dx.offset() + row;
-      int map = Ranges.LEAD;
-      FloatVector one = FloatVector.broadcast(S, 1f);
-      for (int j = 0; j < whole; j += S.length()) {
-        FloatVector x = FloatVector.fromArray(S, xs, xo + j);
-        FloatVector a = FloatVector.fromArray(S, maps, map + j);
-        FloatVector u = x.fma(a, FloatVector.fromArray(S, maps, map + c + j));
-        FloatVector s = FloatVector.fromArray(S, gates, Ranges.LEAD + j);
-        FloatVector slope = s.mul(u.fma(one.sub(s), one));
-        FloatVector d = FloatVector.fromArray(S, gs, go + j).mul(slope);
-        d.intoArray(ds, to + j);
-        FloatVector.fromArray(S, sums, at + j).add(d).intoArray(sums, at + j);
-        FloatVector inv = FloatVector.fromArray(S, maps, map + 2 * c + j);
-        FloatVector standard = x.fma(inv, FloatVector.fromArray(S, maps, map + 3 * c + j));
-        d.fma(standard, FloatVector.fromArray(S, sums, at + c + j)).intoArray(sums, at + c + j);
+        float[] sums,
+        int so,
+        float[] d,
+        int to) {
+      FloatVector s1 = FloatVector.fromArray(S, sums, so);
+      FloatVector s2 = FloatVector.fromArray(S, sums, so + stride);
+      for (int row = 0; row < rows; row++) {
+        FloatVector v = FloatVector.fromArray(S, x, xo + row * stride);
+        FloatVector g = FloatVector.fromArray(S, dy, go + row * stride);
+        g.intoArray(d, to + row * stride);
+        s1 = s1.add(g);
+        FloatVector c = FloatVector.fromArray(S, map, at + 2 * stride);
+        s2 = g.fma(v.fma(c, FloatVector.fromArray(S, map, at + 3 * stride)), s2);
       }
+      s1.intoArray(sums, so);
+      s2.intoArray(sums, so + stride);
     }
 
-    private static void plainRow(
-        GroupNormGrad k, int row, int c, int whole, float[] maps, float[] sums, int at) {
-      float[] xs = k.forward.x().floats();
-      float[] gs = k.dy.floats();
-      float[] ds = k.dx.floats();
-      int xo = k.forward.x().offset() + row;
-      int go = k.dy.offset() + row;
-      int to = k.dx.offset() + row;
-      int map = Ranges.LEAD;
-      for (int j = 0; j < whole; j += S.length()) {
-        FloatVector x = FloatVector.fromArray(S, xs, xo + j);
-        FloatVector d = FloatVector.fromArray(S, gs, go + j);
-        d.intoArray(ds, to + j);
-        FloatVector.fromArray(S, sums, at + j).add(d).intoArray(sums, at + j);
-        FloatVector inv = FloatVector.fromArray(S, maps, map + 2 * c + j);
-        FloatVector standard = x.fma(inv, FloatVector.fromArray(S, maps, map + 3 * c + j));
-        d.fma(standard, FloatVector.fromArray(S, sums, at + c + j)).intoArray(sums, at + c + j);
-      }
-    }
-
-    static int input(GroupNormGrad k, int from, int to, int c, float[] maps) {
+    static int input(GroupNormGrad k, int from, int to, int c, float[] maps, int map) {
+      int whole = S.loopBound(c);
       float[] xs = k.forward.x().floats();
       float[] ds = k.dx.floats();
-      int xo = k.forward.x().offset();
-      int to0 = k.dx.offset();
-      int l = S.length();
-      int map = Ranges.LEAD;
-      int j = 0;
-      for (int p = from; p < to; p++) {
-        int row = p * c;
-        for (j = 0; j <= c - l; j += l) {
-          FloatVector rest =
-              FloatVector.fromArray(S, xs, xo + row + j)
-                  .fma(
-                      FloatVector.fromArray(S, maps, map + c + j),
-                      FloatVector.fromArray(S, maps, map + 2 * c + j));
-          FloatVector.fromArray(S, ds, to0 + row + j)
-              .fma(FloatVector.fromArray(S, maps, map + j), rest)
-              .intoArray(ds, to0 + row + j);
+      for (int p = from; p < to; p += ROWS) {
+        int rows = Math.min(ROWS, to - p);
+        for (int j = 0; j < whole; j += S.length()) {
+          int i = p * c + j;
+          int x = k.forward.x().offset() + i;
+          input(xs, x, rows, c, maps, map + j, ds, k.dx.offset() + i);
         }
       }
-      return j;
+      return whole;
+    }
+
+    /** dx = p·du + q·x + r in place, for some rows of one vector of channels. */
+    private static void input(
+        float[] x, int xo, int rows, int c, float[] maps, int at, float[] d, int to) {
+      FloatVector p = FloatVector.fromArray(S, maps, at);
+      FloatVector q = FloatVector.fromArray(S, maps, at + c);
+      FloatVector r = FloatVector.fromArray(S, maps, at + 2 * c);
+      for (int row = 0; row < rows; row++) {
+        FloatVector rest = FloatVector.fromArray(S, x, xo + row * c).fma(q, r);
+        FloatVector.fromArray(S, d, to + row * c).fma(p, rest).intoArray(d, to + row * c);
+      }
     }
   }
 }

@@ -43,16 +43,8 @@ public final class Mathf {
   private static final float N4 = 4.189815745e-02f;
   private static final float N5 = -8.290270343e-03f;
 
-  // 1/d = D0 - D1·d + D2·d² for 1 ≤ d ≤ 2, relative error 1.01e-2.
-  private static final float D0 = 2.121191502e+00f;
-  private static final float D1 = -1.454524040e+00f;
-  private static final float D2 = 3.232272863e-01f;
-
   /** Bits of 87: e^-87 is just above the smallest normal number. */
   private static final int FAR_BITS = 0x42AE0000;
-
-  /** {@link #ROUND} with the exponent's bias in its lowest bits, which a shift makes 2^n. */
-  private static final float ROUND_BIASED = 12583039f;
 
   private static final int MAGNITUDE = 0x7FFFFFFF;
 
@@ -144,19 +136,21 @@ public final class Mathf {
   /**
    * 1/(1 + e^-x), relative error below 3e-7 for x ≥ -30 and below 6e-7 beyond; up to -87 it is
    * 1.6e-38.
-   *
-   * <p>With E = e^-|x|, which needs no care for overflow, it is 1/(1 + E) or E/(1 + E). The
-   * reciprocal of a number in [1, 2] is a parabola and one step of an iteration of fourth order: on
-   * vectors half the price of a division.
    */
   public static float sigmoid(float x) {
-    float e = decay(x);
-    float minus = -1f - e;
-    float c = Math.fma(Math.fma(D2, minus, -D1), minus, D0);
-    float w = Math.fma(minus, c, 1f);
-    float series = Math.fma(Math.fma(w, w, w), w, w);
-    float reciprocal = Math.fma(c, series, c);
-    return Float.isNaN(x) ? x : (Float.floatToRawIntBits(x) < 0 ? e : 1f) * reciprocal;
+    return Float.isNaN(x) ? x : 1f / onePlusExpMinus(x);
+  }
+
+  /** x·sigmoid(x), as one division: relative error as of {@link #sigmoid}. */
+  public static float silu(float x) {
+    return x / onePlusExpMinus(x);
+  }
+
+  /** 1 + e^-x for x between -87 and 87; beyond, and for NaN, its value there. */
+  private static float onePlusExpMinus(float x) {
+    int bits = Float.floatToRawIntBits(x);
+    float m = Float.intBitsToFloat(Math.min(bits & MAGNITUDE, FAR_BITS) | bits & ~MAGNITUDE);
+    return 1f + expMinus(m);
   }
 
   /**
@@ -165,13 +159,18 @@ public final class Mathf {
    */
   public static float decay(float x) {
     int bits = Float.floatToRawIntBits(x);
-    float m = Float.intBitsToFloat(Math.min(bits & MAGNITUDE, FAR_BITS));
-    float t = Math.fma(m, -LOG2_E, ROUND_BIASED);
-    float n = t - ROUND_BIASED;
+    return expMinus(Float.intBitsToFloat(Math.min(bits & MAGNITUDE, FAR_BITS)));
+  }
+
+  /** e^-m for |m| ≤ 87. */
+  private static float expMinus(float m) {
+    float t = Math.fma(m, -LOG2_E, ROUND);
+    float n = t - ROUND;
     float r = Math.fma(n, LN2_HIGH, m);
     float p = Math.fma(Math.fma(Math.fma(N5, r, N4), r, N3), r, N2);
     p = Math.fma(Math.fma(p, r, N1), r, 1f);
-    return p * Float.intBitsToFloat(Float.floatToRawIntBits(t) << 23);
+    // Times 2^n by an integer addition, which on vectors leaves the multipliers alone.
+    return Float.intBitsToFloat(Float.floatToRawIntBits(p) + (Float.floatToRawIntBits(t) << 23));
   }
 
   /**
@@ -226,60 +225,90 @@ public final class Mathf {
     private Simd() {}
 
     /**
-     * σ(u), or u·σ(u), for u = a·x + b along a row; {@code count} is a multiple of the vector's
-     * length, and b stands {@code apart} elements behind a. It does not look for NaN: u·σ(u) is NaN
-     * where u is.
+     * u/(1 + e^-u) for u = a·x + b, for some rows of one vector of columns.
      *
-     * <p>Written out rather than by calls: a function of vectors that was once compiled by itself
-     * may be too large for the compiler to put into a loop, and then every vector that goes in or
-     * comes out is an object on the heap, at a hundred times the cost. Loops that matter call
-     * these. They end there themselves when they grow: beyond HotSpot's limit of nodes
-     * (NodeCountInliningCutoff) the compiler puts off what it inlines, and may end with the
-     * objects.
+     * @param map starts where a and b stand, {@code stride} elements apart
+     *     <p>Written out rather than by calls: a function of vectors that was once compiled by
+     *     itself may be too large for the compiler to put into a loop, and then every vector that
+     *     goes in or comes out is an object on the heap, at a hundred times the cost. Loops that
+     *     matter call these. They end there themselves when they grow: beyond HotSpot's limit of
+     *     nodes (NodeCountInliningCutoff) the compiler puts off what it inlines, and may end with
+     *     the objects.
+     *     <p>Bounds are kept on the bits: minimum and maximum of floats are several instructions
+     *     each.
      */
-    static void gate(
-        boolean times,
-        float[] x,
-        int from,
-        float[] map,
-        int at,
-        int apart,
-        int count,
-        float[] y,
-        int to) {
+    static void silu(
+        float[] x, int xo, int rows, int stride, float[] map, int at, float[] y, int to) {
       IntVector magnitude = IntVector.broadcast(I, MAGNITUDE);
       IntVector far = IntVector.broadcast(I, FAR_BITS);
-      IntVector signs = IntVector.broadcast(I, ~MAGNITUDE);
-      IntVector oneBits = IntVector.broadcast(I, 0x3F800000);
       FloatVector one = FloatVector.broadcast(S, 1f);
-      for (int i = 0; i < count; i += S.length()) {
-        FloatVector a = FloatVector.fromArray(S, map, at + i);
-        FloatVector b = FloatVector.fromArray(S, map, at + apart + i);
-        FloatVector u = FloatVector.fromArray(S, x, from + i).fma(a, b);
+      FloatVector round = FloatVector.broadcast(S, ROUND);
+      FloatVector a = FloatVector.fromArray(S, map, at);
+      FloatVector b = FloatVector.fromArray(S, map, at + stride);
+      for (int row = 0; row < rows; row++) {
+        FloatVector u = FloatVector.fromArray(S, x, xo + row * stride).fma(a, b);
         IntVector bits = u.reinterpretAsInts();
-        FloatVector m = bits.and(magnitude).min(far).reinterpretAsFloats();
-        FloatVector t = m.fma(one.broadcast(-LOG2_E), one.broadcast(ROUND_BIASED));
-        FloatVector n = t.sub(one.broadcast(ROUND_BIASED));
-        FloatVector r = n.fma(one.broadcast(LN2_HIGH), m);
+        IntVector sign = bits.and(magnitude.not());
+        FloatVector m = bits.and(magnitude).min(far).or(sign).reinterpretAsFloats();
+        FloatVector t = m.fma(one.broadcast(-LOG2_E), round);
+        FloatVector r = t.sub(round).fma(one.broadcast(LN2_HIGH), m);
         FloatVector p = r.fma(one.broadcast(N5), one.broadcast(N4)).fma(r, one.broadcast(N3));
         p = p.fma(r, one.broadcast(N2)).fma(r, one.broadcast(N1)).fma(r, one);
         IntVector power = t.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
-        FloatVector e = p.mul(power.reinterpretAsFloats());
-        FloatVector minus = one.broadcast(-1f).sub(e);
-        FloatVector c = minus.fma(one.broadcast(D2), one.broadcast(-D1));
-        c = c.fma(minus, one.broadcast(D0));
-        FloatVector w = minus.fma(c, one);
-        FloatVector series = w.fma(w, w).fma(w, w);
-        FloatVector reciprocal = c.fma(series, c);
-        IntVector sign = bits.and(signs).or(oneBits);
-        FloatVector sigmoid = e.reinterpretAsInts().max(sign).reinterpretAsFloats().mul(reciprocal);
-        // Two stores: where a vector is one of two, the compiler may put both on the heap.
-        if (times) {
-          u.mul(sigmoid).intoArray(y, to + i);
-        } else {
-          sigmoid.intoArray(y, to + i);
-        }
+        FloatVector e = p.reinterpretAsInts().add(power).reinterpretAsFloats();
+        u.div(e.add(one)).intoArray(y, to + row * stride);
       }
+    }
+
+    /**
+     * For some rows of one vector of columns, u = a·x + b and x̂ = c·x + d: writes dy times the
+     * slope of u/(1 + e^-u), and adds what it wrote, and that times x̂, to two sums.
+     *
+     * @param map starts where a, b, c, d stand, {@code stride} elements apart
+     * @param sums starts where the two sums stand, {@code stride} elements apart
+     */
+    static void siluSlope(
+        float[] x,
+        int xo,
+        float[] dy,
+        int go,
+        int rows,
+        int stride,
+        float[] map,
+        int at,
+        float[] sums,
+        int so,
+        float[] d,
+        int to) {
+      IntVector magnitude = IntVector.broadcast(I, MAGNITUDE);
+      IntVector far = IntVector.broadcast(I, FAR_BITS);
+      FloatVector one = FloatVector.broadcast(S, 1f);
+      FloatVector round = FloatVector.broadcast(S, ROUND);
+      FloatVector s1 = FloatVector.fromArray(S, sums, so);
+      FloatVector s2 = FloatVector.fromArray(S, sums, so + stride);
+      for (int row = 0; row < rows; row++) {
+        FloatVector v = FloatVector.fromArray(S, x, xo + row * stride);
+        FloatVector a = FloatVector.fromArray(S, map, at);
+        FloatVector u = v.fma(a, FloatVector.fromArray(S, map, at + stride));
+        IntVector bits = u.reinterpretAsInts();
+        IntVector sign = bits.and(magnitude.not());
+        FloatVector m = bits.and(magnitude).min(far).or(sign).reinterpretAsFloats();
+        FloatVector t = m.fma(one.broadcast(-LOG2_E), round);
+        FloatVector r = t.sub(round).fma(one.broadcast(LN2_HIGH), m);
+        FloatVector p = r.fma(one.broadcast(N5), one.broadcast(N4)).fma(r, one.broadcast(N3));
+        p = p.fma(r, one.broadcast(N2)).fma(r, one.broadcast(N1)).fma(r, one);
+        IntVector power = t.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
+        FloatVector e = p.reinterpretAsInts().add(power).reinterpretAsFloats();
+        FloatVector s = one.div(e.add(one));
+        FloatVector slope = s.mul(u.fma(one.sub(s), one));
+        FloatVector g = FloatVector.fromArray(S, dy, go + row * stride).mul(slope);
+        g.intoArray(d, to + row * stride);
+        s1 = s1.add(g);
+        FloatVector c = FloatVector.fromArray(S, map, at + 2 * stride);
+        s2 = g.fma(v.fma(c, FloatVector.fromArray(S, map, at + 3 * stride)), s2);
+      }
+      s1.intoArray(sums, so);
+      s2.intoArray(sums, so + stride);
     }
 
     /**
@@ -287,7 +316,7 @@ public final class Mathf {
      * count} is a multiple of the vector's length. It does not look for NaN.
      *
      * <p>Rows and sums are this method's business, because it has to be too large to be put into
-     * its caller: see {@link #gate}.
+     * its caller: see {@link #silu}.
      *
      * @param stride elements between rows
      * @param sums starts where the sums of the columns stand; or null
@@ -313,13 +342,13 @@ public final class Mathf {
           FloatVector minus = FloatVector.fromArray(S, s, from + i).neg();
           FloatVector u = FloatVector.fromArray(S, x, first + i).fma(scales, minus);
           FloatVector m = u.reinterpretAsInts().and(magnitude).min(far).reinterpretAsFloats();
-          FloatVector t = m.fma(one.broadcast(-LOG2_E), one.broadcast(ROUND_BIASED));
-          FloatVector n = t.sub(one.broadcast(ROUND_BIASED));
+          FloatVector t = m.fma(one.broadcast(-LOG2_E), one.broadcast(ROUND));
+          FloatVector n = t.sub(one.broadcast(ROUND));
           FloatVector r = n.fma(one.broadcast(LN2_HIGH), m);
           FloatVector p = r.fma(one.broadcast(N5), one.broadcast(N4)).fma(r, one.broadcast(N3));
           p = p.fma(r, one.broadcast(N2)).fma(r, one.broadcast(N1)).fma(r, one);
           IntVector power = t.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
-          FloatVector e = p.mul(power.reinterpretAsFloats());
+          FloatVector e = p.reinterpretAsInts().add(power).reinterpretAsFloats();
           e.intoArray(x, first + i);
           if (sums != null) {
             FloatVector.fromArray(S, sums, to + i).add(e).intoArray(sums, to + i);
@@ -365,22 +394,25 @@ public final class Mathf {
 
     static FloatVector sigmoid(FloatVector x) {
       FloatVector one = x.broadcast(1f);
-      FloatVector m = x.abs().reinterpretAsInts().min(FAR_BITS).reinterpretAsFloats();
-      FloatVector t = m.fma(one.broadcast(-LOG2_E), one.broadcast(ROUND_BIASED));
-      FloatVector n = t.sub(ROUND_BIASED);
-      FloatVector r = n.fma(one.broadcast(LN2_HIGH), m);
+      FloatVector y = one.div(onePlusExpMinus(x));
+      return y.blend(x, x.compare(VectorOperators.NE, x));
+    }
+
+    static FloatVector silu(FloatVector x) {
+      return x.div(onePlusExpMinus(x));
+    }
+
+    private static FloatVector onePlusExpMinus(FloatVector x) {
+      FloatVector one = x.broadcast(1f);
+      IntVector bits = x.reinterpretAsInts();
+      IntVector bounded = bits.and(MAGNITUDE).min(FAR_BITS).or(bits.and(~MAGNITUDE));
+      FloatVector m = bounded.reinterpretAsFloats();
+      FloatVector t = m.fma(one.broadcast(-LOG2_E), one.broadcast(ROUND));
+      FloatVector r = t.sub(ROUND).fma(one.broadcast(LN2_HIGH), m);
       FloatVector p = r.fma(one.broadcast(N5), one.broadcast(N4)).fma(r, one.broadcast(N3));
       p = p.fma(r, one.broadcast(N2)).fma(r, one.broadcast(N1)).fma(r, one);
       IntVector power = t.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
-      FloatVector e = p.mul(power.reinterpretAsFloats());
-      FloatVector minus = one.neg().sub(e);
-      FloatVector c = minus.fma(one.broadcast(D2), one.broadcast(-D1));
-      c = c.fma(minus, one.broadcast(D0));
-      FloatVector w = minus.fma(c, one);
-      FloatVector reciprocal = c.fma(w.fma(w, w).fma(w, w), c);
-      VectorMask<Float> negative = x.reinterpretAsInts().lt(0).cast(S);
-      FloatVector y = one.blend(e, negative).mul(reciprocal);
-      return y.blend(x, x.compare(VectorOperators.NE, x));
+      return p.reinterpretAsInts().add(power).reinterpretAsFloats().add(one);
     }
 
     static FloatVector tanh(FloatVector x) {

@@ -169,7 +169,7 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
 
   private static void silu(float[] x, int xo, float[] y, int yo, int n) {
     for (int i = 0; i < n; i++) {
-      y[yo + i] = x[xo + i] * Mathf.sigmoid(x[xo + i]);
+      y[yo + i] = Mathf.silu(x[xo + i]);
     }
   }
 
@@ -252,7 +252,7 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
     private static void silu(float[] x, int xo, float[] y, int yo, int n) {
       for (int i = 0; i < n; i += S.length()) {
         FloatVector v = FloatVector.fromArray(S, x, xo + i);
-        v.mul(Mathf.Simd.sigmoid(v)).intoArray(y, yo + i);
+        Mathf.Simd.silu(v).intoArray(y, yo + i);
       }
     }
 
