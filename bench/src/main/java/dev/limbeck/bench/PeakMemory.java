@@ -29,20 +29,26 @@ public final class PeakMemory implements InternalProfiler {
   @Override
   public Collection<? extends Result<?>> afterIteration(
       BenchmarkParams benchmark, IterationParams iteration, IterationResult result) {
-    if (!Files.isReadable(STATUS)) {
-      return List.of();
-    }
+    return Files.isReadable(STATUS)
+        ? List.of(new ScalarResult("resident", megabytes(), "MB", AggregationPolicy.MAX))
+        : List.of();
+  }
+
+  /**
+   * The most memory that this process had resident so far, in MB of a million bytes.
+   *
+   * @throws IllegalStateException on other systems than Linux
+   */
+  public static double megabytes() {
     try {
       for (String line : Files.readAllLines(STATUS)) {
         if (line.startsWith(KEY)) {
-          double kib = Double.parseDouble(line.replaceAll("\\D", ""));
-          return List.of(
-              new ScalarResult("resident", kib * 1024 / 1e6, "MB", AggregationPolicy.MAX));
+          return Double.parseDouble(line.replaceAll("\\D", "")) * 1024 / 1e6;
         }
       }
     } catch (IOException e) {
-      return List.of();
+      throw new IllegalStateException("peak memory is read from " + STATUS + ", which fails", e);
     }
-    return List.of();
+    throw new IllegalStateException(STATUS + " has no line " + KEY);
   }
 }

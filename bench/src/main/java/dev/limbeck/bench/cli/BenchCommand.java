@@ -1,19 +1,24 @@
 package dev.limbeck.bench.cli;
 
+import dev.limbeck.bench.PeerProcess;
 import dev.limbeck.bench.PeerSuite;
 import dev.limbeck.distillation.cli.Extension;
 import dev.limbeck.distillation.data.SafeFiles;
 import dev.limbeck.kernels.cpu.CpuDevice;
+import java.io.IOException;
 import java.io.PrintWriter;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.LocalDate;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.ServiceLoader;
 import java.util.concurrent.Callable;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -25,7 +30,8 @@ import picocli.CommandLine.Spec;
     name = "bench",
     description = {
       "Measures how fast this machine is with Limbeck's ops and networks.",
-      "With --peers the same work is done by libtorch by turns in one process."
+      "With --peers the same work is done by libtorch and others by turns, and the memory of a",
+      "training step is measured on each side."
     },
     mixinStandardHelpOptions = true)
 public final class BenchCommand implements Callable<Integer> {
@@ -39,7 +45,7 @@ public final class BenchCommand implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
 
-  @Option(names = "--peers", description = "Compare with libtorch.")
+  @Option(names = "--peers", description = "Compare with other engines.")
   private boolean peers;
 
   @Option(names = "--quick", description = "Fewer and shorter measurements.")
@@ -84,6 +90,16 @@ public final class BenchCommand implements Callable<Integer> {
       description = "Where the table is written (default: standard output).")
   private Path out;
 
+  @Option(
+      names = "--record",
+      paramLabel = "NAME",
+      arity = "0..1",
+      fallbackValue = "",
+      description =
+          "Keeps the run as NAME.json and NAME.md in bench/results (default: the day, the JDK and"
+              + " the threads).")
+  private String record;
+
   @Override
   public Integer call() {
     if (threads < 1) {
@@ -95,9 +111,10 @@ public final class BenchCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(), "--roofline and --shapes do not go together with --peers");
     }
+    Recorder recorder = record == null ? null : recorder();
     PrintWriter err = spec.commandLine().getErr();
-    List<Map<String, Object>> rows =
-        peers ? suite().run(pattern, threads, err::println) : jmh(pattern);
+    PeerRun peerRun = new PeerRun(threads, err::println);
+    List<Map<String, Object>> rows = peers ? peerRun.rows(suites(), pattern) : jmh(pattern);
     if (rows.isEmpty()) {
       throw new ParameterException(
           spec.commandLine(), "--only " + only + " matches nothing that can be measured");
@@ -106,6 +123,9 @@ public final class BenchCommand implements Callable<Integer> {
     if (roofline != null) {
       new Roofline(rows).write(roofline, facts);
     }
+    if (recorder != null) {
+      recorder.write(facts, peerRun.configurations(), rows);
+    }
     String text = Table.text(format, facts, rows);
     if (out == null) {
       spec.commandLine().getOut().print(text);
@@ -113,6 +133,11 @@ public final class BenchCommand implements Callable<Integer> {
       SafeFiles.write(out, text);
     }
     return 0;
+  }
+
+  private Recorder recorder() {
+    String name = record.isEmpty() ? Recorder.name(LocalDate.now(), threads) : record;
+    return new Recorder(Recorder.folder(), name);
   }
 
   private List<Map<String, Object>> jmh(Pattern pattern) {
@@ -126,11 +151,28 @@ public final class BenchCommand implements Callable<Integer> {
     try (CpuDevice device = CpuDevice.open(true, threads)) {
       facts.put("device", device.description());
     }
+    facts.put("processor", processor());
     facts.put("java", System.getProperty("java.vm.version"));
     facts.put("commit", System.getProperty("limbeck.commit", "unknown"));
     List<String> arguments = spec.commandLine().getParseResult().originalArgs();
     facts.put("command", "./limbeck " + String.join(" ", arguments(arguments)));
     return facts;
+  }
+
+  /** Its name where the system is Linux, and how many there are. */
+  private static String processor() {
+    String name = System.getProperty("os.arch");
+    try (Stream<String> lines = Files.lines(Path.of("/proc/cpuinfo"))) {
+      name =
+          lines
+              .filter(line -> line.startsWith("model name"))
+              .map(line -> line.replaceFirst(".*:\\s*", ""))
+              .findFirst()
+              .orElse(name);
+    } catch (IOException | UncheckedIOException e) {
+      // Another system: its architecture says enough.
+    }
+    return Runtime.getRuntime().availableProcessors() + " × " + name;
   }
 
   /** The arguments as a shell takes them. */
@@ -152,14 +194,14 @@ public final class BenchCommand implements Callable<Integer> {
     }
   }
 
-  private PeerSuite suite() {
-    return ServiceLoader.load(PeerSuite.class)
-        .findFirst()
-        .orElseThrow(
-            () ->
-                new ParameterException(
-                    spec.commandLine(),
-                    "--peers needs the build with libtorch: run ./limbeck bench --peers, or Maven"
-                        + " with -Ppeers"));
+  private List<PeerSuite> suites() {
+    List<PeerSuite> suites = PeerProcess.suites();
+    if (suites.isEmpty()) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--peers needs the build with libtorch: run ./limbeck bench --peers, or Maven with"
+              + " -Ppeers");
+    }
+    return suites;
   }
 }

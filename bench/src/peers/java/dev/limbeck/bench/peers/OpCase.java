@@ -36,12 +36,14 @@ final class OpCase implements PeerCase {
   private final Scope scope = Scope.open();
   private final Tensor[] ours;
   private final Tensor gradient;
+  private final List<Layout> layouts;
   private final Map<Layout, org.bytedeco.pytorch.Tensor[]> theirs = new EnumMap<>(Layout.class);
   private final Map<Layout, org.bytedeco.pytorch.Tensor> gradients = new EnumMap<>(Layout.class);
 
   OpCase(Device device, Op op, boolean backward) {
     this.op = op;
     this.backward = backward;
+    layouts = op.shapes.get(0).length == 4 ? List.of(Layout.values()) : List.of(Layout.NCHW);
     ours = new Tensor[op.shapes.size()];
     for (int i = 0; i < ours.length; i++) {
       ours[i] = Rng.of(1 + i).normal(device, Shape.of(op.shapes.get(i)));
@@ -49,7 +51,7 @@ final class OpCase implements PeerCase {
     try (Scope inner = Scope.open()) {
       gradient = inner.keep(Rng.of(99).normal(device, forward().shape()));
     }
-    for (Layout layout : Layout.values()) {
+    for (Layout layout : layouts) {
       theirs.put(layout, copies(layout));
       gradients.put(layout, copy(gradient, layout, false));
     }
@@ -143,26 +145,26 @@ final class OpCase implements PeerCase {
   }
 
   @Override
-  public void torch(Layout layout) {
-    theirsOnce(layout, false);
+  public List<String> layouts() {
+    return layouts.stream().map(Layout::label).toList();
+  }
+
+  @Override
+  public void peer(int layout) {
+    theirsOnce(layouts.get(layout), false);
   }
 
   @Override
   public double difference() {
     double worst = 0;
-    for (Layout layout : Layout.values()) {
+    for (Layout layout : layouts) {
       float[][] a = oursOnce(true);
       float[][] b = theirsOnce(layout, true);
       for (int i = 0; i < a.length; i++) {
-        worst = Math.max(worst, Torch.difference(a[i], b[i], 0));
+        worst = Math.max(worst, Differences.relative(a[i], b[i], 0));
       }
     }
     return worst;
-  }
-
-  @Override
-  public boolean hasLayout() {
-    return op.shapes.get(0).length == 4;
   }
 
   @Override

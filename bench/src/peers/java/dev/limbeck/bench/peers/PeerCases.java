@@ -45,16 +45,23 @@ final class PeerCases {
       all.put("attention/" + shape, d -> new OpCase(d, attention(4, tokens, 128), false));
       all.put("attention-grad/" + shape, d -> new OpCase(d, attention(4, tokens, 128), true));
     }
-    for (int batch : new int[] {16, 64}) {
-      all.put("unet-train/mnist-" + batch, d -> new UNetCase(d, mnist(), batch, 16, true));
-      all.put(
-          "unet-train/cifar-" + batch, d -> new UNetCase(d, NetworkBench.cifar(), batch, 32, true));
-    }
+    trainings().forEach((name, work) -> all.put(name, d -> new UNetCase(d, work)));
     for (int batch : new int[] {1, 16}) {
-      all.put("unet-forward/mnist-" + batch, d -> new UNetCase(d, mnist(), batch, 16, false));
+      NetworkWork small = new NetworkWork(mnist(), batch, 16, false);
+      NetworkWork large = new NetworkWork(NetworkBench.cifar(), batch, 32, false);
+      all.put("unet-forward/mnist-" + batch, d -> new UNetCase(d, small));
+      all.put("unet-forward/cifar-" + batch, d -> new UNetCase(d, large));
+    }
+    return all;
+  }
+
+  /** The training steps by name; their memory is measured too. */
+  static Map<String, NetworkWork> trainings() {
+    Map<String, NetworkWork> all = new LinkedHashMap<>();
+    for (int batch : new int[] {16, 64}) {
+      all.put("unet-train/mnist-" + batch, new NetworkWork(mnist(), batch, 16, true));
       all.put(
-          "unet-forward/cifar-" + batch,
-          d -> new UNetCase(d, NetworkBench.cifar(), batch, 32, false));
+          "unet-train/cifar-" + batch, new NetworkWork(NetworkBench.cifar(), batch, 32, true));
     }
     return all;
   }

@@ -1,6 +1,9 @@
 package dev.limbeck.bench.peers;
 
+import java.util.Locale;
 import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.openblas.global.openblas_full;
+import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 
@@ -17,6 +20,10 @@ final class Torch {
       this.format = format;
     }
 
+    String label() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+
     /** A tensor of four axes in this layout. */
     Tensor of(Tensor t) {
       return t.contiguous(format);
@@ -24,6 +31,14 @@ final class Torch {
   }
 
   private Torch() {}
+
+  /** Loads libtorch and says how it was built. */
+  static String open(int threads) {
+    torch.set_num_threads(threads);
+    // Matrix products go to OpenBLAS, which has threads of its own.
+    openblas_full.openblas_set_num_threads(threads);
+    return torch.show_config().getString();
+  }
 
   static Tensor of(float[] values, int... shape) {
     long[] sizes = new long[shape.length];
@@ -38,6 +53,21 @@ final class Torch {
     return layout.of(of(values, shape).permute(0, 3, 1, 2));
   }
 
+  /** Normal numbers of deviation 0.05; four axes are an image or a weight, in Limbeck's order. */
+  static Tensor random(Layout layout, int... shape) {
+    long[] sizes = new long[shape.length];
+    for (int i = 0; i < shape.length; i++) {
+      sizes[i] = shape[i];
+    }
+    Tensor t = torch.randn(sizes).mul_(new Scalar(0.05));
+    if (shape.length < 4) {
+      return t;
+    }
+    Tensor turned = layout.of(t.permute(0, 3, 1, 2));
+    t.close();
+    return turned;
+  }
+
   static float[] floats(Tensor t) {
     Tensor whole = t.detach().contiguous();
     float[] values = new float[(int) whole.numel()];
@@ -48,25 +78,5 @@ final class Torch {
   /** libtorch's axes turned back. */
   static float[] imageFloats(Tensor t) {
     return floats(t.permute(0, 2, 3, 1));
-  }
-
-  static double largest(float[] values) {
-    double largest = 0;
-    for (float value : values) {
-      largest = Math.max(largest, Math.abs(value));
-    }
-    return largest;
-  }
-
-  /** The largest difference, relative to the largest value, or to the floor where that is more. */
-  static double difference(float[] ours, float[] theirs, double floor) {
-    if (ours.length != theirs.length) {
-      throw new IllegalStateException(ours.length + " numbers against " + theirs.length);
-    }
-    double most = 0;
-    for (int i = 0; i < ours.length; i++) {
-      most = Math.max(most, Math.abs((double) ours[i] - theirs[i]));
-    }
-    return most / Math.max(floor, Math.max(1e-30, largest(theirs)));
   }
 }

@@ -23,15 +23,32 @@ final class TorchUNet {
   private final UNetConfig config;
   private final Map<String, Tensor> weights = new LinkedHashMap<>();
 
+  private TorchUNet(UNetConfig config) {
+    this.config = config;
+  }
+
   /** Copies the weights of a network without a guidance input, with a class table or none. */
-  TorchUNet(UNet net, Layout layout) {
-    config = net.config();
+  static TorchUNet copyOf(UNet net, Layout layout) {
+    TorchUNet copy = new TorchUNet(net.config());
     for (Parameter p : net.params().list()) {
       int[] shape = p.value().shape().toArray();
       float[] values = p.value().toFloats();
       Tensor t = shape.length == 4 ? Torch.image(values, layout, shape) : Torch.of(values, shape);
-      weights.put(p.name(), t.set_requires_grad(true));
+      copy.weights.put(p.name(), t.set_requires_grad(true));
     }
+    return copy;
+  }
+
+  /**
+   * A network of random weights, for which Limbeck's need not exist.
+   *
+   * @param shapes of the parameters by name, as Limbeck has them
+   */
+  static TorchUNet random(UNetConfig config, Map<String, int[]> shapes, Layout layout) {
+    TorchUNet net = new TorchUNet(config);
+    shapes.forEach(
+        (name, shape) -> net.weights.put(name, Torch.random(layout, shape).set_requires_grad(true)));
+    return net;
   }
 
   /** The parameters, in Limbeck's order. */

@@ -1,7 +1,5 @@
 package dev.limbeck.bench.peers;
 
-import dev.limbeck.bench.PeerSuite;
-import dev.limbeck.bench.peers.Torch.Layout;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import java.util.ArrayList;
@@ -13,11 +11,9 @@ import java.util.Map;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.regex.Pattern;
-import org.bytedeco.openblas.global.openblas_full;
-import org.bytedeco.pytorch.global.torch;
 
-/** Times Limbeck and libtorch by turns in one process. */
-public final class Peers implements PeerSuite {
+/** Times Limbeck and a peer by turns in one process. */
+final class Turns {
   /** Results further apart than this, relative to the largest value, are no comparison. */
   private static final double TOLERANCE = 1e-3;
 
@@ -29,86 +25,88 @@ public final class Peers implements PeerSuite {
 
   private static final int PAIRS = 9;
 
-  @Override
-  public List<String> names() {
-    return List.copyOf(PeerCases.all().keySet());
+  private final String peer;
+  private final int threads;
+  private final Consumer<String> progress;
+
+  Turns(String peer, int threads, Consumer<String> progress) {
+    this.peer = peer;
+    this.threads = threads;
+    this.progress = progress;
   }
 
-  @Override
-  public List<Map<String, Object>> run(Pattern only, int threads, Consumer<String> progress) {
-    torch.set_num_threads(threads);
-    // Matrix products go to OpenBLAS, which has threads of its own.
-    openblas_full.openblas_set_num_threads(threads);
-    progress.accept(torch.show_config().getString());
-    List<Map<String, Object>> results = new ArrayList<>();
-    for (Map.Entry<String, Function<Device, PeerCase>> entry : PeerCases.all().entrySet()) {
-      if (!only.matcher(entry.getKey()).find()) {
-        continue;
-      }
-      try (CpuDevice device = CpuDevice.open(true, threads);
-          PeerCase work = entry.getValue().apply(device)) {
-        results.add(time(entry.getKey(), work, threads, progress));
-      }
-    }
-    return results;
+  /** One row for each case whose name has a match of the expression. */
+  List<Map<String, Object>> rows(Pattern only, Map<String, Function<Device, PeerCase>> cases) {
+    List<Map<String, Object>> rows = new ArrayList<>();
+    cases.forEach(
+        (name, open) -> {
+          if (only.matcher(name).find()) {
+            try (CpuDevice device = CpuDevice.open(true, threads);
+                PeerCase work = open.apply(device)) {
+              rows.add(row(name, work));
+            }
+          }
+        });
+    return rows;
   }
 
   /** Checks that both sides compute the same, warms both up, and times them by turns. */
-  private static Map<String, Object> time(
-      String name, PeerCase work, int threads, Consumer<String> progress) {
+  private Map<String, Object> row(String name, PeerCase work) {
     double difference = work.difference();
     if (!(difference < TOLERANCE)) {
       throw new IllegalStateException(
           name + ": the two sides' results differ by " + difference + " of the largest value");
     }
     seconds(work::limbeck, WARM_UP_SECONDS);
-    Layout layout = better(work);
+    int layout = best(work);
     double[] ours = new double[PAIRS];
     double[] theirs = new double[PAIRS];
     double[] speedups = new double[PAIRS];
     for (int i = 0; i < PAIRS; i++) {
       ours[i] = turn(work::limbeck);
-      theirs[i] = turn(() -> work.torch(layout));
+      theirs[i] = turn(() -> work.peer(layout));
       speedups[i] = theirs[i] / ours[i];
     }
     Arrays.sort(ours);
     Arrays.sort(theirs);
     Arrays.sort(speedups);
-    Map<String, Object> result = new LinkedHashMap<>();
-    result.put("name", name);
-    result.put("threads", threads);
-    result.put("jdk", System.getProperty("java.version"));
-    result.put("limbeck_ms", rounded(1e3 * ours[PAIRS / 2]));
-    result.put("peer", "libtorch 2.10");
-    result.put("peer_ms", rounded(1e3 * theirs[PAIRS / 2]));
-    result.put("speedup", rounded(speedups[PAIRS / 2]));
-    result.put("speedup_min", rounded(speedups[0]));
-    result.put("speedup_max", rounded(speedups[PAIRS - 1]));
-    result.put("peer_waits", System.getenv().getOrDefault("OMP_WAIT_POLICY", "default"));
-    result.put("peer_layout", work.hasLayout() ? layout.name().toLowerCase(Locale.ROOT) : "");
-    result.put("difference", difference);
+    Map<String, Object> row = new LinkedHashMap<>();
+    row.put("name", name);
+    row.put("threads", threads);
+    row.put("jdk", System.getProperty("java.version"));
+    row.put("limbeck_ms", rounded(1e3 * ours[PAIRS / 2]));
+    row.put("peer", peer);
+    row.put("peer_ms", rounded(1e3 * theirs[PAIRS / 2]));
+    row.put("speedup", rounded(speedups[PAIRS / 2]));
+    row.put("speedup_min", rounded(speedups[0]));
+    row.put("speedup_max", rounded(speedups[PAIRS - 1]));
+    row.put("peer_layout", work.layouts().size() > 1 ? work.layouts().get(layout) : "");
+    row.put("difference", difference);
     progress.accept(
         String.format(
-            "%-34s %10.3f ms, libtorch %10.3f ms: %.2f× (%.2f to %.2f)",
+            Locale.ROOT,
+            "%-34s %10.3f ms, %s %10.3f ms: %.2f× (%.2f to %.2f)",
             name,
             1e3 * ours[PAIRS / 2],
+            peer,
             1e3 * theirs[PAIRS / 2],
             speedups[PAIRS / 2],
             speedups[0],
             speedups[PAIRS - 1]));
-    return result;
+    return row;
   }
 
   private static double rounded(double value) {
     return Math.round(value * 1e4) / 1e4;
   }
 
-  private static Layout better(PeerCase work) {
-    Layout best = Layout.NCHW;
+  private static int best(PeerCase work) {
+    int best = 0;
     double least = Double.POSITIVE_INFINITY;
-    for (Layout layout : Layout.values()) {
-      seconds(() -> work.torch(layout), WARM_UP_SECONDS / 2);
-      double time = turn(() -> work.torch(layout));
+    for (int i = 0; i < work.layouts().size(); i++) {
+      int layout = i;
+      seconds(() -> work.peer(layout), WARM_UP_SECONDS / 2);
+      double time = turn(() -> work.peer(layout));
       if (time < least) {
         least = time;
         best = layout;
