@@ -72,16 +72,18 @@ final class PeerRun {
           }
           progress.accept(peer + ", threads wait: " + label);
           Map<String, Object> answer =
-              ChildJvm.ask(
-                  PeerProcess.timing(peer, only, threads),
-                  Map.of("OMP_WAIT_POLICY", policy),
-                  progress);
+              ChildJvm.ask(PeerProcess.timing(peer, only, threads), environment(policy), progress);
           configurations.put(peer, answer.get("configuration"));
           List<Map<String, Object>> rows = new ArrayList<>();
           Json.list(answer.get("rows"), "rows").forEach(r -> rows.add(Json.object(r, "a row")));
           runs.put(label, rows);
         });
     return better(runs);
+  }
+
+  /** Without what a machine may set for older libraries, so that each finds its best by itself. */
+  private static Map<String, String> environment(String policy) {
+    return Map.of("OMP_WAIT_POLICY", policy, "OPENBLAS_CORETYPE", "", "OPENBLAS_L2_SIZE", "");
   }
 
   /** Of each row that in which the peer was fastest, with how its threads waited. */
@@ -130,11 +132,12 @@ final class PeerRun {
   }
 
   private Map<String, Object> ask(Map<String, Object> request) {
-    return ChildJvm.ask(request, Map.of("OMP_WAIT_POLICY", ""), progress);
+    return ChildJvm.ask(request, environment(""), progress);
   }
 
   /** Our report beside that one of theirs whose peak is least; the ratio is ours over theirs. */
-  static Map<String, Object> comparison(Map<String, Object> ours, List<Map<String, Object>> theirs) {
+  static Map<String, Object> comparison(
+      Map<String, Object> ours, List<Map<String, Object>> theirs) {
     Map<String, Object> least = theirs.get(0);
     for (Map<String, Object> report : theirs) {
       if (number(report, MemoryCase.PEAK) < number(least, MemoryCase.PEAK)) {

@@ -67,7 +67,8 @@ final class Recorder {
     StringBuilder text = new StringBuilder();
     Map<String, Object> before = facts;
     for (List<Map<String, Object>> table : tables(rows)) {
-      text.append(text.length() == 0 ? "" : "\n").append(Table.text(Table.Format.MD, before, table));
+      text.append(text.length() == 0 ? "" : "\n")
+          .append(Table.text(Table.Format.MD, before, table));
       before = Map.of();
     }
     SafeFiles.write(md, text.toString());

@@ -18,8 +18,7 @@ final class DjlCase implements PeerCase {
    *
    * @param shapes of the operands; four axes are an image [N,H,W,C] or a weight [O,kh,kw,I]
    */
-  record Op(
-      List<int[]> shapes, Function<Var[], Var> ours, Function<NDArray[], NDArray> theirs) {}
+  record Op(List<int[]> shapes, Function<Var[], Var> ours, Function<NDArray[], NDArray> theirs) {}
 
   private final Op op;
   private final Scope scope = Scope.open();

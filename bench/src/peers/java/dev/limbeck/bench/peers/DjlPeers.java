@@ -63,8 +63,7 @@ public final class DjlPeers implements PeerSuite {
 
   private static DjlCase.Op matmul(int n) {
     int[] square = {n, n};
-    return new DjlCase.Op(
-        List.of(square, square), v -> v[0].matmul(v[1]), a -> a[0].matMul(a[1]));
+    return new DjlCase.Op(List.of(square, square), v -> v[0].matmul(v[1]), a -> a[0].matMul(a[1]));
   }
 
   private static DjlCase.Op conv(int batch, int side, int channels) {

@@ -60,8 +60,7 @@ final class PeerCases {
     Map<String, NetworkWork> all = new LinkedHashMap<>();
     for (int batch : new int[] {16, 64}) {
       all.put("unet-train/mnist-" + batch, new NetworkWork(mnist(), batch, 16, true));
-      all.put(
-          "unet-train/cifar-" + batch, new NetworkWork(NetworkBench.cifar(), batch, 32, true));
+      all.put("unet-train/cifar-" + batch, new NetworkWork(NetworkBench.cifar(), batch, 32, true));
     }
     return all;
   }

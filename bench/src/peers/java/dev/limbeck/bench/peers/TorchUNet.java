@@ -47,7 +47,8 @@ final class TorchUNet {
   static TorchUNet random(UNetConfig config, Map<String, int[]> shapes, Layout layout) {
     TorchUNet net = new TorchUNet(config);
     shapes.forEach(
-        (name, shape) -> net.weights.put(name, Torch.random(layout, shape).set_requires_grad(true)));
+        (name, shape) ->
+            net.weights.put(name, Torch.random(layout, shape).set_requires_grad(true)));
     return net;
   }
 

@@ -21,8 +21,7 @@ final class TorchUNetWork {
   private final Tensor time;
   private final Tensor labels;
 
-  private TorchUNetWork(
-      NetworkWork work, TorchUNet net, Tensor x, Tensor target, Tensor time) {
+  private TorchUNetWork(NetworkWork work, TorchUNet net, Tensor x, Tensor target, Tensor time) {
     this.work = work;
     this.net = net;
     this.x = x;
