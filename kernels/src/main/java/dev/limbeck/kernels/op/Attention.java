@@ -7,6 +7,7 @@ import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
@@ -86,7 +87,7 @@ public record Attention(
     HeadBlock shape = new HeadBlock(ranges, layout.features);
     int keyBlocks = layout.keyBlocks();
     int all = layout.samples * layout.heads * keyBlocks;
-    float[] ks = ranges.scratch(0, Ranges.LEAD + all * shape.turnedSize());
+    float[] ks = ranges.scratch(0, Ranges.LEAD + all * shape.stripsSize());
     float[] vs = ranges.scratch(1, Ranges.LEAD + all * shape.stripsSize());
     ranges.chunks(
         all,
@@ -95,9 +96,8 @@ public record Attention(
           int rows = Math.min(HeadBlock.ROWS, layout.keys - first);
           int at = layout.at(i / keyBlocks, layout.keys, first);
           int row = layout.row();
-          int turned = Ranges.LEAD + i * shape.turnedSize();
-          shape.turn(k.floats(), k.offset() + at, row, rows, ks, turned);
           int strips = Ranges.LEAD + i * shape.stripsSize();
+          shape.strips(k.floats(), k.offset() + at, row, rows, ks, strips);
           shape.strips(v.floats(), v.offset() + at, row, rows, vs, strips);
         });
     int blocks = layout.queryBlocks();
@@ -113,8 +113,8 @@ public record Attention(
     int rows = Math.min(HeadBlock.ROWS, layout.queries - from);
     float[] qt = ranges.scratch(2, lead + shape.turnedSize());
     float[] scores = ranges.scratch(3, lead + HeadBlock.SCORES);
-    // The running maximum, the running sum and the last shrink factor of every query.
-    float[] state = ranges.scratch(4, lead + 3 * HeadBlock.ROWS);
+    // The running maximum, the running sum and the last shrink factor of every query; and room.
+    float[] state = ranges.scratch(4, lead + 4 * HeadBlock.ROWS);
     float[] os = ranges.scratch(5, lead + shape.stripsSize());
     int at = layout.at(sampleHead, layout.queries, from);
     shape.turn(q.floats(), q.offset() + at, layout.row(), rows, qt, lead);
@@ -124,8 +124,8 @@ public record Attention(
     for (int first = 0; first < layout.keys; first += HeadBlock.ROWS) {
       int keys = Math.min(HeadBlock.ROWS, layout.keys - first);
       int block = sampleHead * layout.keyBlocks() + first / HeadBlock.ROWS;
-      int turned = lead + block * shape.turnedSize();
-      shape.scores(ks, turned, qt, lead, keys, rows, scores, lead);
+      int strips = lead + block * shape.stripsSize();
+      shape.scores(ks, strips, qt, lead, keys, rows, scores, lead);
       if (ranges.simd()) {
         Simd.softmax(scores, keys, HeadBlock.lanes(rows), scale, state);
       } else {
@@ -134,7 +134,6 @@ public record Attention(
       if (first > 0) {
         shrink(ranges.simd(), os, rows, state);
       }
-      int strips = lead + block * shape.stripsSize();
       shape.overKeys(scores, lead, vs, strips, rows, keys, first > 0, sums);
     }
     finish(ranges.simd(), sampleHead, from, rows, os, state);
@@ -147,7 +146,8 @@ public record Attention(
       float old = state[r];
       float max = old;
       for (int j = 0; j < keys; j++) {
-        max = Math.max(max, scores[j * Gemm.STRIDE + r] * scale);
+        float s = scores[j * Gemm.STRIDE + r] * scale;
+        max = s > max ? s : max;
       }
       float shrink = Mathf.decay(old - max);
       float sum = state[HeadBlock.ROWS + r] * shrink;
@@ -195,23 +195,32 @@ public record Attention(
     private static final int SUMS = Ranges.LEAD + HeadBlock.ROWS;
     private static final int FACTORS = Ranges.LEAD + 2 * HeadBlock.ROWS;
 
+    /** Where sums are written that nobody reads. */
+    private static final int UNUSED = Ranges.LEAD + 3 * HeadBlock.ROWS;
+
     /** Loops over rows of queries, each on arrays: see {@link Mathf.Simd#silu}. */
     static void softmax(float[] scores, int keys, int width, float scale, float[] state) {
-      System.arraycopy(state, Ranges.LEAD, state, FACTORS, width);
-      for (int j = 0; j < keys; j++) {
-        maximum(scores, Ranges.LEAD + j * Gemm.STRIDE, width, scale, state);
-      }
-      Mathf.Simd.decay(state, FACTORS, 1, 0, width, 1f, state, Ranges.LEAD, null, 0);
-      multiply(state, width);
       int lead = Ranges.LEAD;
+      System.arraycopy(state, lead, state, FACTORS, width);
+      for (int r = 0; r < width; r += S.length()) {
+        maximum(scores, lead + r, keys, scale, state, lead + r);
+      }
+      Mathf.Simd.decay(state, FACTORS, 1, 0, width, 1f, state, lead, state, UNUSED);
+      multiply(state, width);
       Mathf.Simd.decay(scores, lead, keys, Gemm.STRIDE, width, scale, state, lead, state, SUMS);
     }
 
-    private static void maximum(float[] scores, int at, int width, float scale, float[] state) {
-      for (int r = 0; r < width; r += S.length()) {
-        FloatVector s = FloatVector.fromArray(S, scores, at + r).mul(scale);
-        FloatVector.fromArray(S, state, Ranges.LEAD + r).max(s).intoArray(state, Ranges.LEAD + r);
+    /**
+     * The larger by a comparison: three instructions fewer than {@code max}, which orders zeros.
+     */
+    private static void maximum(
+        float[] scores, int at, int keys, float scale, float[] state, int to) {
+      FloatVector largest = FloatVector.fromArray(S, state, to);
+      for (int j = 0; j < keys; j++) {
+        FloatVector s = FloatVector.fromArray(S, scores, at + j * Gemm.STRIDE).mul(scale);
+        largest = largest.blend(s, s.compare(VectorOperators.GT, largest));
       }
+      largest.intoArray(state, to);
     }
 
     private static void multiply(float[] state, int width) {

@@ -28,6 +28,9 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
   private static final int ROWS = HeadBlock.ROWS;
   private static final int LEAD = Ranges.LEAD;
 
+  /** Each query's logSum and Σ_d dO·O, and room for sums that nobody reads. */
+  private static final int STATE = 3 * ROWS;
+
   public AttentionGrad {
     if (dO.length() != forward.o().length()
         || dQ.length() != forward.q().length()
@@ -63,7 +66,7 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
   /**
    * One head's keys and values, whole, with the sums of their gradients; each block after block.
    */
-  private record Keys(float[] kt, float[] vt, float[] k, float[] dK, float[] dV) {}
+  private record Keys(float[] k, float[] v, float[] dK, float[] dV) {}
 
   /** Some blocks of one head's queries. */
   private record Queries(
@@ -77,8 +80,7 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
     int blocks = at.keyBlocks();
     Keys keys =
         new Keys(
-            ranges.scratch(0, LEAD + blocks * turned),
-            ranges.scratch(1, LEAD + blocks * turned),
+            ranges.scratch(1, LEAD + blocks * strips),
             ranges.scratch(2, LEAD + blocks * strips),
             ranges.scratch(3, LEAD + blocks * strips),
             ranges.scratch(4, LEAD + blocks * strips));
@@ -89,15 +91,14 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
             ranges.scratch(7, LEAD + GROUP * strips),
             ranges.scratch(8, LEAD + GROUP * strips),
             ranges.scratch(9, LEAD + GROUP * strips),
-            ranges.scratch(10, LEAD + GROUP * 2 * ROWS));
+            ranges.scratch(10, LEAD + GROUP * STATE));
     for (int b = 0; b < blocks; b++) {
       int rows = Math.min(ROWS, at.keys() - b * ROWS);
       int from = at.at(sampleHead, at.keys(), b * ROWS);
       float[] k = forward.k().floats();
       float[] v = forward.v().floats();
-      shape.turn(k, forward.k().offset() + from, at.row(), rows, keys.kt, LEAD + b * turned);
-      shape.turn(v, forward.v().offset() + from, at.row(), rows, keys.vt, LEAD + b * turned);
       shape.strips(k, forward.k().offset() + from, at.row(), rows, keys.k, LEAD + b * strips);
+      shape.strips(v, forward.v().offset() + from, at.row(), rows, keys.v, LEAD + b * strips);
     }
     for (int first = 0; first < at.queryBlocks(); first += GROUP) {
       group(shape, sampleHead, first, Math.min(GROUP, at.queryBlocks() - first), keys, queries);
@@ -127,7 +128,7 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
       shape.turn(g, dO.offset() + row, at.row(), rows, queries.dOt, LEAD + i * turned);
       shape.strips(q, forward.q().offset() + row, at.row(), rows, queries.q, LEAD + i * strips);
       shape.strips(g, dO.offset() + row, at.row(), rows, queries.dO, LEAD + i * strips);
-      state(sampleHead, from, rows, row, queries.state, LEAD + i * 2 * ROWS);
+      state(shape.ranges(), sampleHead, from, rows, row, queries.state, LEAD + i * STATE);
     }
     for (int b = 0; b < at.keyBlocks(); b++) {
       for (int i = 0; i < count; i++) {
@@ -151,17 +152,16 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
     float[] ds = ranges.scratch(12, LEAD + HeadBlock.SCORES);
     int m = Math.min(ROWS, at.keys() - keyBlock * ROWS);
     int n = Math.min(ROWS, at.queries() - queryBlock * ROWS);
-    int keyTurned = LEAD + keyBlock * shape.turnedSize();
-    int queryTurned = LEAD + i * shape.turnedSize();
-    shape.scores(keys.kt, keyTurned, queries.qt, queryTurned, m, n, p, LEAD);
-    shape.scores(keys.vt, keyTurned, queries.dOt, queryTurned, m, n, ds, LEAD);
-    int state = LEAD + i * 2 * ROWS;
+    int key = LEAD + keyBlock * shape.stripsSize();
+    int turned = LEAD + i * shape.turnedSize();
+    shape.scores(keys.k, key, queries.qt, turned, m, n, p, LEAD);
+    shape.scores(keys.v, key, queries.dOt, turned, m, n, ds, LEAD);
+    int state = LEAD + i * STATE;
     if (ranges.simd()) {
       Simd.scores(p, ds, m, HeadBlock.lanes(n), forward.scale(), queries.state, state);
     } else {
       scores(p, ds, m, n, forward.scale(), queries.state, state);
     }
-    int key = LEAD + keyBlock * shape.stripsSize();
     int query = LEAD + i * shape.stripsSize();
     boolean add = queryBlock > 0;
     shape.overQueries(p, LEAD, queries.dO, query, m, n, add, new HeadBlock.Sum(keys.dV, key));
@@ -171,21 +171,21 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
   }
 
   /** Writes logSum and Σ_d dO·O of a block's queries; both 0 for the padding. */
-  private void state(int sampleHead, int from, int rows, int row, float[] state, int to) {
+  private void state(
+      Ranges ranges, int sampleHead, int from, int rows, int row, float[] state, int to) {
     Attention.Layout at = forward.layout();
+    float[] lanes = ranges.scratch(13, Lanes.COUNT);
     float[] os = forward.o().floats();
     float[] gs = dO.floats();
+    float[] logSums = forward.logSum().floats();
     Arrays.fill(state, to, to + 2 * ROWS, 0f);
     int l = forward.logSum().offset() + sampleHead * at.queries() + from;
     for (int r = 0; r < rows; r++) {
       int left = forward.o().offset() + row + r * at.row();
       int right = dO.offset() + row + r * at.row();
-      float sum = 0;
-      for (int c = 0; c < at.features(); c++) {
-        sum = Math.fma(os[left + c], gs[right + c], sum);
-      }
-      state[to + r] = forward.logSum().floats()[l + r];
-      state[to + ROWS + r] = sum;
+      state[to + r] = logSums[l + r];
+      state[to + ROWS + r] =
+          (float) Lanes.dot(ranges.simd(), os, left, gs, right, at.features(), lanes);
     }
   }
 
@@ -208,20 +208,21 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
 
     static void scores(
         float[] p, float[] ds, int keys, int width, float scale, float[] state, int at) {
-      Mathf.Simd.decay(p, LEAD, keys, Gemm.STRIDE, width, scale, state, at, null, 0);
-      for (int j = 0; j < keys; j++) {
-        gradients(p, ds, LEAD + j * Gemm.STRIDE, width, scale, state, at + ROWS);
+      int unused = at + 2 * ROWS;
+      Mathf.Simd.decay(p, LEAD, keys, Gemm.STRIDE, width, scale, state, at, state, unused);
+      for (int r = 0; r < width; r += S.length()) {
+        gradients(p, ds, LEAD + r, keys, scale, state, at + ROWS + r);
       }
     }
 
     private static void gradients(
-        float[] p, float[] ds, int at, int width, float scale, float[] state, int dots) {
+        float[] p, float[] ds, int at, int keys, float scale, float[] state, int dots) {
       FloatVector scales = FloatVector.broadcast(S, scale);
-      for (int r = 0; r < width; r += S.length()) {
-        FloatVector weight = FloatVector.fromArray(S, p, at + r);
-        FloatVector dot = FloatVector.fromArray(S, state, dots + r);
-        FloatVector d = FloatVector.fromArray(S, ds, at + r).sub(dot);
-        d.mul(weight).mul(scales).intoArray(ds, at + r);
+      FloatVector dot = FloatVector.fromArray(S, state, dots);
+      for (int j = 0; j < keys; j++) {
+        int i = at + j * Gemm.STRIDE;
+        FloatVector d = FloatVector.fromArray(S, ds, i).sub(dot);
+        d.mul(FloatVector.fromArray(S, p, i)).mul(scales).intoArray(ds, i);
       }
     }
   }

@@ -78,10 +78,14 @@ record HeadBlock(Ranges ranges, int features) {
     }
   }
 
-  /** Scores [keys, queries] = Σ over features of two turned blocks. */
+  /** Scores [keys, queries] = strips [keys, d] · turned block [d, queries]. */
   void scores(
       float[] keys, int keysAt, float[] queries, int queriesAt, int m, int n, float[] s, int at) {
-    block(true, keys, keysAt, queries, queriesAt, m, n, features, false, s, at);
+    for (int strip = 0; strip < strips(); strip++) {
+      int a = keysAt + strip * ROWS * Gemm.STRIDE;
+      int b = queriesAt + strip * Gemm.COLUMNS * Gemm.STRIDE;
+      block(false, keys, a, queries, b, m, n, columnsOf(strip), strip > 0, s, at);
+    }
   }
 
   /** Strips [keys, d], added to or not, = scores [keys, queries] · strips [queries, d]. */

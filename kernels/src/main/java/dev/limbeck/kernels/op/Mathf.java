@@ -312,14 +312,14 @@ public final class Mathf {
     }
 
     /**
-     * e^-|scale·x − s| in place along some rows, column by column, each added to its sum; {@code
+     * e^-|scale·x − s| in place for some rows, column by column, each added to its sum; {@code
      * count} is a multiple of the vector's length. It does not look for NaN.
      *
      * <p>Rows and sums are this method's business, because it has to be too large to be put into
      * its caller: see {@link #silu}.
      *
      * @param stride elements between rows
-     * @param sums starts where the sums of the columns stand; or null
+     * @param sums starts where the sums of the columns stand
      */
     static void decay(
         float[] x,
@@ -334,26 +334,26 @@ public final class Mathf {
         int to) {
       FloatVector scales = FloatVector.broadcast(S, scale);
       FloatVector one = FloatVector.broadcast(S, 1f);
+      FloatVector round = FloatVector.broadcast(S, ROUND);
       IntVector magnitude = IntVector.broadcast(I, MAGNITUDE);
       IntVector far = IntVector.broadcast(I, FAR_BITS);
-      for (int row = 0; row < rows; row++) {
-        int first = at + row * stride;
-        for (int i = 0; i < count; i += S.length()) {
-          FloatVector minus = FloatVector.fromArray(S, s, from + i).neg();
-          FloatVector u = FloatVector.fromArray(S, x, first + i).fma(scales, minus);
+      for (int i = 0; i < count; i += S.length()) {
+        FloatVector minus = FloatVector.fromArray(S, s, from + i).neg();
+        FloatVector sum = FloatVector.fromArray(S, sums, to + i);
+        for (int row = 0; row < rows; row++) {
+          int element = at + row * stride + i;
+          FloatVector u = FloatVector.fromArray(S, x, element).fma(scales, minus);
           FloatVector m = u.reinterpretAsInts().and(magnitude).min(far).reinterpretAsFloats();
-          FloatVector t = m.fma(one.broadcast(-LOG2_E), one.broadcast(ROUND));
-          FloatVector n = t.sub(one.broadcast(ROUND));
-          FloatVector r = n.fma(one.broadcast(LN2_HIGH), m);
+          FloatVector t = m.fma(one.broadcast(-LOG2_E), round);
+          FloatVector r = t.sub(round).fma(one.broadcast(LN2_HIGH), m);
           FloatVector p = r.fma(one.broadcast(N5), one.broadcast(N4)).fma(r, one.broadcast(N3));
           p = p.fma(r, one.broadcast(N2)).fma(r, one.broadcast(N1)).fma(r, one);
           IntVector power = t.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
           FloatVector e = p.reinterpretAsInts().add(power).reinterpretAsFloats();
-          e.intoArray(x, first + i);
-          if (sums != null) {
-            FloatVector.fromArray(S, sums, to + i).add(e).intoArray(sums, to + i);
-          }
+          e.intoArray(x, element);
+          sum = sum.add(e);
         }
+        sum.intoArray(sums, to + i);
       }
     }
 

@@ -72,6 +72,13 @@ record Product(
   private static final int LEFT_SLOT = 8;
   private static final int EDGE_SLOT = 9;
   private static final int LOCAL_RIGHT_SLOT = 10;
+  private static final int SUMS_SLOT = 14;
+
+  /**
+   * Elements of a block of C that waits for the rest of its sum: apart from C, whose rows may lie a
+   * power of two apart and then keep each other out of the cache.
+   */
+  private static final int SUMS = Gemm.ROWS * Gemm.STRIDE;
 
   /** True if C is so small and the sum so long that threads share the sum, not C. */
   private boolean cutsSum() {
@@ -141,16 +148,20 @@ record Product(
   private void rows(Ranges ranges, float[] right, int from, int to, int fromStrip, int toStrip) {
     float[] left = ranges.scratch(LEFT_SLOT, GROUP * Gemm.BLOCK);
     float[] edge = ranges.scratch(EDGE_SLOT, Gemm.EDGE);
+    float[] sums =
+        k <= Gemm.DEPTH ? null : ranges.scratch(SUMS_SLOT, Ranges.LEAD + GROUP * STRIPS * SUMS);
     int start = 0;
     do {
       int end = Math.min(k, start + Gemm.DEPTH);
       for (int row = from, at = 0; row < to && end > start; row += Gemm.ROWS, at += Gemm.BLOCK) {
         a.pack(row, Math.min(to, row + Gemm.ROWS), start, end, left, at);
       }
+      int sum = Ranges.LEAD;
       for (int strip = fromStrip; strip < toStrip; strip++) {
         for (int row = from, at = 0; row < to; row += Gemm.ROWS, at += Gemm.BLOCK) {
           int rows = Math.min(Gemm.ROWS, to - row);
-          block(ranges, left, at, right, row, rows, strip, start, end, edge);
+          block(ranges, left, at, right, row, rows, strip, start, end, sums, sum, edge);
+          sum += SUMS;
         }
       }
       start = end;
@@ -168,10 +179,13 @@ record Product(
       int strip,
       int start,
       int end,
+      float[] sums,
+      int sum,
       float[] edge) {
     int column = strip * Gemm.COLUMNS;
     int to = co + row * n + column;
     boolean first = start == 0;
+    boolean last = end == k;
     Gemm.block(
         ranges.simd(),
         byDepth,
@@ -182,12 +196,12 @@ record Product(
         rows,
         Math.min(Gemm.COLUMNS, n - column),
         end - start,
-        first ? init : c,
-        first ? io + row * initStride + column : to,
-        first ? initStride : n,
-        c,
-        to,
-        n,
+        first ? init : sums,
+        first ? io + row * initStride + column : sum,
+        first ? initStride : Gemm.STRIDE,
+        last ? c : sums,
+        last ? to : sum,
+        last ? n : Gemm.STRIDE,
         edge);
   }
 
