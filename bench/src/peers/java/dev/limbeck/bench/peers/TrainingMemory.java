@@ -13,7 +13,7 @@ import java.util.Map;
 /** The memory of a training step, on either side alone. */
 final class TrainingMemory implements MemoryCase {
   /** Enough for buffers to be kept and for compilers to have had their turn. */
-  private static final int STEPS = 20;
+  private static final int STEPS = 10;
 
   private final NetworkWork work;
 
