@@ -33,6 +33,7 @@ class BudgetTest {
   private static final int FILE_LINES = 400;
   private static final int BIG_FILE_LINES = 900;
   private static final List<String> BIG_FILES = List.of("Tensor.java", "Var.java");
+  private static final int CUDA_LINES = 300;
   private static final int PACKAGE_LINES = 15;
   private static final int METHOD_LINES = 60;
   private static final int SIMD_METHOD_LINES = 150;
@@ -48,6 +49,14 @@ class BudgetTest {
       int lines = codeLines(Project.text(file)).cardinality();
       if (lines > limit) {
         tooLong.add(Project.name(file) + ": " + lines + " lines of code, " + limit + " allowed");
+      }
+    }
+    for (String module : Project.MODULES) {
+      for (Path file : Project.files(Project.root().resolve(module + "/src/main/java"), ".cu")) {
+        int lines = codeLines(Project.text(file)).cardinality();
+        if (lines > CUDA_LINES) {
+          tooLong.add(Project.name(file) + ": " + lines + " lines, " + CUDA_LINES + " allowed");
+        }
       }
     }
     assertNone(tooLong);

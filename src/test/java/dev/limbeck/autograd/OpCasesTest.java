@@ -201,10 +201,10 @@ class OpCasesTest {
     }
   }
 
-  private record Result(float[] value, List<float[]> gradients) {}
+  record Result(float[] value, List<float[]> gradients) {}
 
   /** Value, and the gradients of Σ wᵢyᵢ with the fixed weights w. */
-  private static Result run(Device device, OpCase row) {
+  static Result run(Device device, OpCase row) {
     try (Tape tape = Tape.open(List.of())) {
       Var[] inputs = new Var[row.inputs().size()];
       for (int i = 0; i < inputs.length; i++) {

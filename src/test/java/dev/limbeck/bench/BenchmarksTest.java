@@ -6,17 +6,23 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.kernels.op.Unary;
+import java.io.IOException;
+import java.io.InputStream;
 import java.lang.reflect.Constructor;
 import java.lang.reflect.Field;
 import java.lang.reflect.Method;
+import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.zip.GZIPInputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -26,6 +32,8 @@ import org.openjdk.jmh.annotations.Param;
 /** Every benchmark runs, which includes its comparison with the scalar loops. */
 class BenchmarksTest {
   private static final boolean SIMD = isSimd();
+
+  private static final CudaPlan.Gpu GPU = new CudaPlan.Gpu(80, 108, false);
 
   private static boolean isSimd() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
@@ -96,7 +104,9 @@ class BenchmarksTest {
       assertTrue(known.add((String) row.get("name")));
     }
     Set<String> all = new TreeSet<>();
-    for (JavaClass found : new ClassFileImporter().importPackages("dev.limbeck.kernels.op")) {
+    ClassFileImporter shipped =
+        new ClassFileImporter().withImportOption(new ImportOption.DoNotIncludeTests());
+    for (JavaClass found : shipped.importPackages("dev.limbeck.kernels.op")) {
       if (found.isAssignableTo(Kernel.class)) {
         all.add(found.getSimpleName());
       }
@@ -106,14 +116,54 @@ class BenchmarksTest {
 
   @Test
   void theCatalogueKnowsTheAlgorithm() {
-    Map<String, Object> wide = Catalogue.work("Conv2d", "1x16x64x64x3x1").get(0);
+    Map<String, Object> wide = Catalogue.work("Conv2d", "1x16x64x64x3x1", GPU).get(0);
     assertEquals("Conv2d", wide.get("name"));
     assertEquals(2e-9 * 16 * 16 * 64 * 64 * 9, (double) wide.get("gflop"), 1e-12);
     assertEquals(SIMD ? "Winograd F(4×4,3×3)" : "patches, tiles", wide.get("CPU"));
-    assertEquals("few channels", Catalogue.work("Conv2d", "1x16x64x1x3x1").get(0).get("CPU"));
+    assertEquals("few channels", Catalogue.work("Conv2d", "1x16x64x1x3x1", GPU).get(0).get("CPU"));
     Exception e =
-        assertThrows(IllegalArgumentException.class, () -> Catalogue.work("Magic", "1x1"));
+        assertThrows(IllegalArgumentException.class, () -> Catalogue.work("Magic", "1x1", GPU));
     assertTrue(e.getMessage().contains("Magic"), e.getMessage());
+  }
+
+  @Test
+  void everyKernelHasCudaFunctionsThatItsPtxDeclares() throws IOException {
+    for (Map<String, Object> row : Catalogue.definitions()) {
+      boolean driver = row.get("CUDA").equals("cuMemcpyDtoDAsync");
+      assertEquals(row.get("name").equals("Copy"), driver, row.get("name") + " launches nothing");
+    }
+    Map<String, String> texts = new HashMap<>();
+    for (CudaPlan.Launch launch : Catalogue.launches(GPU)) {
+      String name = launch.module() + ".80.ptx.gz";
+      if (launch.beside().getResource(name) == null) {
+        name = launch.module() + ".75.ptx.gz";
+      }
+      if (!texts.containsKey(name)) {
+        try (InputStream in = new GZIPInputStream(launch.beside().getResourceAsStream(name))) {
+          texts.put(name, new String(in.readAllBytes(), StandardCharsets.UTF_8));
+        }
+      }
+      assertTrue(texts.get(name).contains(".entry " + launch.symbol() + "("), launch.toString());
+    }
+  }
+
+  @Test
+  void launchesFollowFromShapeAndGpu() {
+    List<CudaPlan.Launch> axpy = Catalogue.launches("Elementwise", "100003", GPU);
+    // 25,001 threads for four elements each, 256 to a block.
+    CudaPlan.Launch launch =
+        axpy.stream().filter(each -> each.symbol().equals("axpy_f32")).findFirst().orElseThrow();
+    assertEquals("axpy_f32 [98 of 256]", launch.toString());
+    Set<String> exact = symbols(GPU);
+    Set<String> rounded = symbols(new CudaPlan.Gpu(80, 108, true));
+    assertTrue(exact.stream().noneMatch(s -> s.contains("tf32")), exact.toString());
+    assertTrue(rounded.stream().anyMatch(s -> s.contains("tf32")), rounded.toString());
+  }
+
+  private static Set<String> symbols(CudaPlan.Gpu gpu) {
+    Set<String> all = new TreeSet<>();
+    Catalogue.launches("MatMul", "1x512x512x512", gpu).forEach(each -> all.add(each.symbol()));
+    return all;
   }
 
   @Test

@@ -46,6 +46,11 @@ class Dmd2MixtureTest {
     }
 
     @Override
+    public Rng random(long step) {
+      return Rng.of(5).split(step).split(2);
+    }
+
+    @Override
     public StepInput at(long step) {
       Rng rng = Rng.of(5).split(step);
       float[] x = rng.split(1).normal(device, Shape.of(BATCH, 2)).toFloats();
@@ -54,7 +59,7 @@ class Dmd2MixtureTest {
         x[2 * i] = (float) (centre[0] + .5 * x[2 * i]);
         x[2 * i + 1] = (float) (centre[1] + .5 * x[2 * i + 1]);
       }
-      return new StepInput(step, rng.split(2), Tensor.of(device, Shape.of(BATCH, 2), x), null);
+      return new StepInput(step, random(step), Tensor.of(device, Shape.of(BATCH, 2), x), null);
     }
   }
 

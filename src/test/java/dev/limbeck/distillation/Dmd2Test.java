@@ -70,7 +70,7 @@ class Dmd2Test {
         Tensor images = Tensor.full(device, Shape.of(8, 8, 8, 1), brightness);
         Tensor labels = Tensor.of(device, Shape.of(8), new int[8]);
         StepInput in = new StepInput(step, Rng.of(1).split(step), images, labels);
-        method.begin(in);
+        method.begin(step);
         Objective generator = method.objectives().get(0);
         try (Tape tape = Tape.open(generator.optimizers().get(0).params().list())) {
           sum += generator.loss(tape, in).value().item();

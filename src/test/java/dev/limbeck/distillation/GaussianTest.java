@@ -27,13 +27,18 @@ class GaussianTest {
   /** Exact samples of the distribution. */
   private record Points(CpuDevice device, int size) implements Batches {
     @Override
+    public Rng random(long step) {
+      return Rng.of(21).split(step).split(2);
+    }
+
+    @Override
     public StepInput at(long step) {
       Rng rng = Rng.of(21).split(step);
       float[] x = rng.split(1).normal(device, Shape.of(size, 2)).toFloats();
       for (int i = 0; i < x.length; i++) {
         x[i] = (float) (MEAN[i % 2] + Math.sqrt(VARIANCE[i % 2]) * x[i]);
       }
-      return new StepInput(step, rng.split(2), Tensor.of(device, Shape.of(size, 2), x), null);
+      return new StepInput(step, random(step), Tensor.of(device, Shape.of(size, 2), x), null);
     }
   }
 

@@ -9,6 +9,7 @@ import dev.limbeck.autograd.Parameter;
 import dev.limbeck.distillation.data.Datasets;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.nn.Params;
+import dev.limbeck.tensor.Rng;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -129,6 +130,67 @@ class TrainerTest {
       TrainingException e = assertThrows(TrainingException.class, () -> trainer.run(0, 1));
       assertTrue(e.getMessage().contains("step 0, objective edm"), e.getMessage());
       assertTrue(e.getMessage().contains(bad.name()), e.getMessage());
+    }
+  }
+
+  /** Batches whose third step holds something that is no number. */
+  private record Damaged(Batches whole) implements Batches {
+    @Override
+    public int size() {
+      return whole.size();
+    }
+
+    @Override
+    public Rng random(long step) {
+      return whole.random(step);
+    }
+
+    @Override
+    public StepInput at(long step) {
+      StepInput input = whole.at(step);
+      return step == 2
+          ? new StepInput(step, input.rng(), input.images().mul(Float.NaN), input.labels())
+          : input;
+    }
+  }
+
+  /** On a GPU losses are read late; the run then stands where it stood before the bad step. */
+  @Test
+  void lossesThatAreReadLateStopTheRunAllTheSame() {
+    float[] expected = train("edm", 1, null, 0, 2);
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      Distiller distiller = create("edm", new Toys(device));
+      List<Long> told = new ArrayList<>();
+      Trainer.Options late =
+          new Trainer.Options(null, Long.MAX_VALUE, 10, (d, step, losses) -> told.add(step));
+      Trainer trainer = new Trainer(distiller, new Damaged(batches(device)), "test", late);
+      TrainingException e = assertThrows(TrainingException.class, () -> trainer.run(0, 5));
+      assertEquals(
+          "step 2, objective edm: the loss is NaN; every parameter is finite, so look at its input",
+          e.getMessage());
+      assertEquals(List.of(0L, 1L), told);
+      assertArrayEquals(expected, values(distiller.studentParameters()));
+    }
+  }
+
+  /** However often losses are read: the same ones, in order. */
+  @ParameterizedTest
+  @MethodSource("methods")
+  void lossesReadLateAreTheSame(String method) {
+    List<Object> expected = new ArrayList<>();
+    for (int every : new int[] {1, 3}) {
+      try (CpuDevice device = CpuDevice.open(true, 1)) {
+        List<Object> told = new ArrayList<>();
+        Trainer.Options options =
+            new Trainer.Options(
+                null, Long.MAX_VALUE, every, (d, step, losses) -> told.add(step + " " + losses));
+        new Trainer(create(method, new Toys(device)), batches(device), "test", options).run(0, 7);
+        assertEquals(7, told.size());
+        if (every == 1) {
+          expected.addAll(told);
+        }
+        assertEquals(expected, told);
+      }
     }
   }
 

@@ -3,6 +3,8 @@ package dev.limbeck.kernels;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.limbeck.kernels.cpu.CpuDevice;
+import dev.limbeck.kernels.cuda.CudaDevice;
+import dev.limbeck.kernels.cuda.SoftwareCuda;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -14,8 +16,10 @@ import org.junit.jupiter.api.extension.Extension;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.ParameterContext;
 import org.junit.jupiter.api.extension.ParameterResolver;
+import org.junit.jupiter.api.extension.TestExecutionExceptionHandler;
 import org.junit.jupiter.api.extension.TestTemplateInvocationContext;
 import org.junit.jupiter.api.extension.TestTemplateInvocationContextProvider;
+import org.opentest4j.TestAbortedException;
 
 /** Runs a {@link DeviceTest} once per device. */
 public final class DevicesUnderTest implements TestTemplateInvocationContextProvider {
@@ -27,16 +31,17 @@ public final class DevicesUnderTest implements TestTemplateInvocationContextProv
   /** A device by name; {@code whyNot} is empty if it can be opened. */
   private record Candidate(String name, String whyNot, Supplier<Device> open) {}
 
+  /** True in the process of the CUDA tests, which leave the processor to the others. */
+  private static final boolean CUDA = "cuda".equals(System.getProperty("limbeck.test.devices"));
+
   private static List<Candidate> candidates() {
     List<Candidate> all = new ArrayList<>();
+    if (CUDA) {
+      all.add(new Candidate("cuda", SoftwareCuda.whyNot(), () -> CudaDevice.open(0)));
+      return all;
+    }
     all.add(new Candidate("cpu-scalar", "", () -> CpuDevice.open(false, THREADS)));
     all.add(new Candidate("cpu-simd", simdWhyNot(), () -> CpuDevice.open(true, THREADS)));
-    for (DeviceProvider provider : Device.providers()) {
-      if (!provider.id().equals("cpu")) {
-        String whyNot = provider.unavailable().orElse("");
-        all.add(new Candidate(provider.id(), whyNot, () -> provider.open(provider.id())));
-      }
-    }
     return all;
   }
 
@@ -44,6 +49,11 @@ public final class DevicesUnderTest implements TestTemplateInvocationContextProv
     try (CpuDevice device = CpuDevice.open(true, 1)) {
       return device.isSimd() ? "" : device.description();
     }
+  }
+
+  @Override
+  public boolean mayReturnZeroTestTemplateInvocationContexts(ExtensionContext context) {
+    return CUDA;
   }
 
   @Override
@@ -84,7 +94,9 @@ public final class DevicesUnderTest implements TestTemplateInvocationContextProv
     List<String> required = new ArrayList<>();
     if (names != null && !names.isBlank()) {
       for (String name : names.split(",")) {
-        required.add(name.strip());
+        if (name.strip().startsWith("cuda") == CUDA) {
+          required.add(name.strip());
+        }
       }
     }
     return required;
@@ -95,7 +107,8 @@ public final class DevicesUnderTest implements TestTemplateInvocationContextProv
       implements TestTemplateInvocationContext,
           ParameterResolver,
           BeforeEachCallback,
-          AfterEachCallback {
+          AfterEachCallback,
+          TestExecutionExceptionHandler {
     private final Candidate candidate;
     private Device device;
     private Scope scope;
@@ -128,6 +141,16 @@ public final class DevicesUnderTest implements TestTemplateInvocationContextProv
       if (context.getExecutionException().isEmpty()) {
         assertEquals(0, left, "buffers that outlived the test");
       }
+    }
+
+    /** While operations without a CUDA kernel exist, a test that meets one is aborted there. */
+    @Override
+    public void handleTestExecutionException(ExtensionContext context, Throwable thrown)
+        throws Throwable {
+      if (CUDA && thrown instanceof UnsupportedOperationException) {
+        throw new TestAbortedException(thrown.getMessage());
+      }
+      throw thrown;
     }
 
     @Override

@@ -288,7 +288,12 @@ class ExactOpsTest {
     float[] rows = {0, 0, 1, 1, 0, 0, 0, 0, 0};
     assertArrayEquals(rows, Tensor.oneHot(labels, 3, device).toFloats());
     Tensor table = tensor(device, 2, 4);
-    assertThrows(IndexOutOfBoundsException.class, () -> table.gather(labels));
+    if (device.id().equals("cpu")) {
+      assertThrows(IndexOutOfBoundsException.class, () -> table.gather(labels));
+    } else {
+      // A kernel that runs later cannot throw: the rows of wrong numbers are NaN.
+      assertTrue(Float.isNaN(table.gather(labels).toFloats()[0]));
+    }
     Tensor logits = Tensor.of(device, Shape.of(1, 2), 0f, (float) Math.log(3));
     Tensor second = Tensor.of(device, Shape.of(1), new int[] {1});
     assertEquals((float) Math.log(4 / 3.0), logits.crossEntropy(second).item(), 1e-6f);

@@ -1,7 +1,9 @@
 package dev.limbeck.autograd;
 
+import dev.limbeck.kernels.op.ErrorSlopes;
 import dev.limbeck.kernels.op.RowCombine;
 import dev.limbeck.kernels.op.RowSquaredError;
+import dev.limbeck.kernels.op.WeightedMean;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.ShapeException;
 import dev.limbeck.tensor.Tensor;
@@ -72,29 +74,21 @@ public final class RowOps {
     checkRows("mse", w, t);
     int rows = w.size();
     int width = t.size() / rows;
-    Tensor errors = Tensor.empty(t.device(), Shape.of(rows));
-    t.device().execute(new RowSquaredError(p.buffer(), t.buffer(), errors.buffer()));
-    float[] e = errors.toFloats();
-    float[] weights = w.toFloats();
-    double sum = 0;
-    for (int i = 0; i < rows; i++) {
-      sum += (double) weights[i] * e[i];
+    Tensor loss = Tensor.empty(t.device(), Shape.of());
+    try (Tensor errors = Tensor.empty(t.device(), Shape.of(rows))) {
+      t.device().execute(new RowSquaredError(p.buffer(), t.buffer(), errors.buffer()));
+      t.device().execute(new WeightedMean(w.buffer(), errors.buffer(), width, loss.buffer()));
     }
-    float loss = (float) (sum / ((double) rows * width));
     return Var.record(
-        Tensor.of(t.device(), Shape.of(), loss),
+        loss,
         new Var[] {p},
-        new Tensor[] {p.value(), t},
+        new Tensor[] {p.value(), t, w},
         g -> {
-          float[] up = new float[rows];
-          float[] down = new float[rows];
-          double scale = 2.0 * g.item() / ((double) rows * width);
-          for (int i = 0; i < rows; i++) {
-            up[i] = (float) (scale * weights[i]);
-            down[i] = -up[i];
-          }
-          Tensor plus = Tensor.of(t.device(), Shape.of(rows), up);
-          Tensor minus = Tensor.of(t.device(), Shape.of(rows), down);
+          Tensor plus = Tensor.empty(t.device(), Shape.of(rows));
+          Tensor minus = Tensor.empty(t.device(), Shape.of(rows));
+          t.device()
+              .execute(
+                  new ErrorSlopes(w.buffer(), g.buffer(), width, plus.buffer(), minus.buffer()));
           p.accumulate(combine(plus, p.value(), minus, t));
         });
   }

@@ -1,5 +1,6 @@
 package dev.limbeck.bench;
 
+import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.BenchmarkMode;
@@ -24,25 +25,31 @@ import org.openjdk.jmh.annotations.Warmup;
     value = 1,
     jvmArgsAppend = {"--add-modules=jdk.incubator.vector", "-XX:ObjectAlignmentInBytes=64"})
 public abstract class DeviceBench {
+  /** The property that names the device to measure, as in {@code cuda:0}. */
+  public static final String DEVICE = "limbeck.bench.device";
+
   /** Threads of the device. */
   @Param("1")
   public int threads;
 
-  private CpuDevice device;
+  private Device device;
 
-  /** Fails where the vector path is not active: such a number would mean nothing. */
+  /**
+   * Opens the CPU, or what {@code -Dlimbeck.bench.device} names. Fails where the CPU's vector path
+   * is not active: such a number would mean nothing.
+   */
   @Setup
   public final void open() {
-    device = CpuDevice.open(true, threads);
-    if (!device.isSimd()) {
-      throw new IllegalStateException("no vector path: " + device.description());
+    String name = System.getProperty(DEVICE, "cpu");
+    if (name.equals("cpu")) {
+      CpuDevice cpu = CpuDevice.open(true, threads);
+      device = cpu;
+      if (!cpu.isSimd()) {
+        throw new IllegalStateException("no vector path: " + cpu.description());
+      }
+    } else {
+      device = Device.of(name);
     }
-    build();
-  }
-
-  /** Opens a device, on whichever path, for a look at what would be measured. */
-  final void look() {
-    device = CpuDevice.open(true, 1);
     build();
   }
 
@@ -52,10 +59,11 @@ public abstract class DeviceBench {
   /** Ends the device's threads. */
   @TearDown
   public final void close() {
+    device.synchronize();
     device.close();
   }
 
-  final CpuDevice device() {
+  final Device device() {
     return device;
   }
 }

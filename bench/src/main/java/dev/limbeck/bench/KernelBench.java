@@ -1,5 +1,6 @@
 package dev.limbeck.bench;
 
+import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import java.util.ArrayList;
@@ -25,6 +26,9 @@ public abstract class KernelBench extends DeviceBench {
    */
   private static final double TOLERANCE = 1e-4;
 
+  private static final int QUEUED = 64;
+
+  private int queued;
   private final List<Function<Operands, Kernel>> builds = new ArrayList<>();
 
   /** Work done, which JMH divides by the time. */
@@ -67,8 +71,9 @@ public abstract class KernelBench extends DeviceBench {
           throw new IllegalStateException(
               String.format(
                   Locale.ROOT,
-                  "%s: the vector path differs from the scalar one by %.2g of the largest value",
+                  "%s: %s differs from the scalar one by %.2g of the largest value",
                   made.name(),
+                  device() instanceof CpuDevice ? "the vector path" : device().id(),
                   difference));
         }
       }
@@ -85,15 +90,20 @@ public abstract class KernelBench extends DeviceBench {
     return new Checked(build);
   }
 
-  /** Everything that this family would measure. */
-  final List<Kernel> kernels() {
-    return builds.stream().map(build -> build.apply(new Operands(device()))).toList();
+  /** Everything that this family would measure, made on another device. */
+  final List<Kernel> kernels(Device device) {
+    build();
+    return builds.stream().map(build -> build.apply(new Operands(device))).toList();
   }
 
   /** Runs a kernel once. */
   final void run(Checked checked, Work work) {
     Kernel kernel = checked.kernel();
     device().execute(kernel);
+    // A GPU's queue: long enough to hide what a launch costs, short beside an iteration.
+    if (++queued % QUEUED == 0) {
+      device().synchronize();
+    }
     work.gflop += 1e-9 * kernel.flops();
     work.gigabytes += 1e-9 * kernel.bytes();
   }

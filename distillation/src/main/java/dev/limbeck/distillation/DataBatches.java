@@ -40,6 +40,11 @@ final class DataBatches implements Batches {
   }
 
   @Override
+  public Rng random(long step) {
+    return rng.split(STEPS).split(step);
+  }
+
+  @Override
   public StepInput at(long step) {
     int[] indices = new int[size];
     for (int i = 0; i < size; i++) {
@@ -47,7 +52,7 @@ final class DataBatches implements Batches {
     }
     return new StepInput(
         step,
-        rng.split(STEPS).split(step),
+        random(step),
         data.images(device, indices),
         data.classes() == 0 ? null : data.labels(device, indices));
   }

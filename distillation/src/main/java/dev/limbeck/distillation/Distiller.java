@@ -3,6 +3,7 @@ package dev.limbeck.distillation;
 import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.Samplers.Sampler;
 import dev.limbeck.nn.Params;
+import dev.limbeck.tensor.Rng;
 import java.util.List;
 import java.util.Map;
 
@@ -22,8 +23,18 @@ public interface Distiller {
   /** Steps of the whole run. */
   long steps();
 
-  /** Called before the objectives of every step, in the step's scope. */
-  default void begin(StepInput input) {}
+  /** Called before every step; what it makes lives on. */
+  default void begin(long step) {}
+
+  /**
+   * Says which steps launch the same work on other numbers: those with equal answers, if the same
+   * objectives are due. A device that records steps keeps a record of each kind.
+   *
+   * @param random the step's randomness, where the work depends on what is drawn
+   */
+  default int kind(long step, Rng random) {
+    return 0;
+  }
 
   /** Every network that training changes, by name. */
   Map<String, Params> networks();

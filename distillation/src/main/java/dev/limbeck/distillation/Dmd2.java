@@ -9,10 +9,12 @@ import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.distillation.diffusion.Samplers;
 import dev.limbeck.distillation.diffusion.Samplers.Sampler;
 import dev.limbeck.kernels.Scope;
+import dev.limbeck.kernels.op.MatchingTarget;
 import dev.limbeck.nn.Params;
 import dev.limbeck.nn.optim.AdamW;
 import dev.limbeck.nn.optim.Ema;
 import dev.limbeck.nn.optim.Optimizer;
+import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import java.util.ArrayList;
@@ -52,11 +54,11 @@ public final class Dmd2 implements Distiller {
               new Dmd2(
                   preset.settings(Config.class, () -> Config.of(preset)), teacher, preset.batch()));
 
+  /** The stream of the generator's level. */
+  private static final String NODE = "node";
+
   /** Levels of {@link Config#paperNoise}, as released with the paper. */
   private static final int TABLE = 1000;
-
-  /** Added to the normaliser, which may vanish on toy data. */
-  private static final double NORMALISER_FLOOR = 1e-5;
 
   /**
    * The method's settings.
@@ -217,18 +219,26 @@ public final class Dmd2 implements Distiller {
   }
 
   @Override
-  public void begin(StepInput input) {
+  public void begin(long step) {
     generated = null;
+  }
+
+  /** The level that the generator is trained at: as many evaluations come before. */
+  @Override
+  public int kind(long step, Rng random) {
+    int[] drawn = new int[1];
+    random.split(NODE.hashCode()).integers(drawn, config.levels.length);
+    return drawn[0];
   }
 
   // ---- generator ----
 
   private GeneratorInput generatorInput(StepInput in) {
-    int last = in.integers("node", config.levels.length)[0];
+    int last = in.integers(NODE, config.levels.length)[0];
     Tensor labels = null;
     if (classes > 0) {
       int[] drawn = in.integers("labels", classes);
-      labels = Tensor.of(in.device(), Shape.of(drawn.length), drawn);
+      labels = Tensor.constant(in.device(), Shape.of(drawn.length), drawn);
     }
     if (last > 0 && !config.backwardSimulation) {
       Tensor noisy = addNoise(in.images(), config.levels[last], in.noise("generator"));
@@ -325,23 +335,17 @@ public final class Dmd2 implements Distiller {
    * @param believed D_f
    */
   static Tensor matchingTarget(Tensor x, Tensor real, Tensor believed, boolean normalised) {
-    float[] r = real.toFloats();
-    float[] f = believed.toFloats();
-    float[] target = x.toFloats();
-    int n = x.dim(0);
-    int width = target.length / n;
-    for (int i = 0; i < n; i++) {
-      double distance = 0;
-      for (int j = i * width; j < (i + 1) * width; j++) {
-        distance += Math.abs(target[j] - r[j]);
-      }
-      double scale = normalised ? 1 / (distance / width + NORMALISER_FLOOR) : 1;
-      for (int j = i * width; j < (i + 1) * width; j++) {
-        float g = (float) ((f[j] - r[j]) * scale);
-        target[j] -= Float.isNaN(g) ? 0 : g;
-      }
-    }
-    return Tensor.of(x.device(), x.shape(), target);
+    Tensor target = Tensor.empty(x.device(), x.shape());
+    x.device()
+        .execute(
+            new MatchingTarget(
+                x.dim(0),
+                normalised,
+                x.buffer(),
+                real.buffer(),
+                believed.buffer(),
+                target.buffer()));
+    return target;
   }
 
   // ---- critic and classifier ----

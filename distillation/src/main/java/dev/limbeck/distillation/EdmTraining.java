@@ -160,7 +160,7 @@ public final class EdmTraining implements Distiller {
           labels[i] = classes;
         }
       }
-      return Tensor.of(input.device(), input.labels().shape(), labels);
+      return Tensor.constant(input.device(), input.labels().shape(), labels);
     }
   }
 

@@ -4,6 +4,7 @@ import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.Samplers.Sampler;
 import dev.limbeck.kernels.Device;
+import dev.limbeck.kernels.Replay;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
@@ -37,25 +38,55 @@ public record Generation(
 
   /** Draws one image of each of the given classes. */
   public Dataset draw(Device device, long seed, int[] labels, IntConsumer progress) {
+    return draw(device, seed, labels, BATCH, progress);
+  }
+
+  /** The same, so many at a time. */
+  Dataset draw(Device device, long seed, int[] labels, int batch, IntConsumer progress) {
     int size = height * width * channels;
     float[] pixels = new float[labels.length * size];
     Rng rng = Rng.of(seed);
-    for (int first = 0; first < labels.length; first += BATCH) {
-      int n = Math.min(BATCH, labels.length - first);
-      try (Scope scope = Scope.open()) {
+    try (Replay replay = device.replay();
+        Tensor whole = Tensor.empty(device, shapeOf(batch))) {
+      // A record is made in the second run: it has to be of use in a third.
+      boolean recorded = labels.length >= 3 * batch;
+      for (int first = 0; first < labels.length; first += batch) {
+        int n = Math.min(batch, labels.length - first);
         int[] some = Arrays.copyOfRange(labels, first, first + n);
-        Shape shape = Shape.of(n, height, width, channels);
-        Tensor noise = rng.split(START).normalRows(device, shape, first);
-        Tensor wanted = classes == 0 ? null : Tensor.of(device, Shape.of(n), some);
-        Tensor images = sampler.sample(denoiser, noise, wanted, rng.split(STEPS).split(first));
-        float[] values = images.toFloats();
+        float[] values;
+        if (recorded && n == batch) {
+          int from = first;
+          replay.run(
+              () -> {
+                try (Scope scope = Scope.open()) {
+                  whole.copyFrom(draw(device, rng, from, some));
+                }
+              });
+          values = whole.toFloats();
+        } else {
+          try (Scope scope = Scope.open()) {
+            values = draw(device, rng, first, some).toFloats();
+          }
+        }
         for (int i = 0; i < values.length; i++) {
           pixels[first * size + i] = Math.max(-1, Math.min(1, values[i]));
         }
+        progress.accept(first + n);
       }
-      progress.accept(first + n);
     }
     int[] shape = {labels.length, height, width, channels};
     return Dataset.ofFloats("samples", shape, pixels, classes == 0 ? null : labels);
+  }
+
+  private Shape shapeOf(int n) {
+    return Shape.of(n, height, width, channels);
+  }
+
+  /** Images number {@code first} and those after it, one of each of the given classes. */
+  private Tensor draw(Device device, Rng rng, int first, int[] labels) {
+    int n = labels.length;
+    Tensor noise = rng.split(START).normalRows(device, shapeOf(n), first);
+    Tensor wanted = classes == 0 ? null : Tensor.constant(device, Shape.of(n), labels);
+    return sampler.sample(denoiser, noise, wanted, rng.split(STEPS).split(first));
   }
 }

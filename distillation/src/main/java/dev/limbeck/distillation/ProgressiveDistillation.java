@@ -12,6 +12,7 @@ import dev.limbeck.kernels.Scope;
 import dev.limbeck.nn.Params;
 import dev.limbeck.nn.optim.AdamW;
 import dev.limbeck.nn.optim.Optimizer;
+import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Tensor;
 import java.util.List;
 import java.util.Map;
@@ -183,12 +184,17 @@ public final class ProgressiveDistillation implements Distiller {
   }
 
   @Override
-  public void begin(StepInput input) {
-    if (input.step() > 0 && input.step() % config.stepsPerStage == 0 && input.step() < steps()) {
+  public void begin(long step) {
+    if (step > 0 && step % config.stepsPerStage == 0 && step < steps()) {
       previous.network().params().copyFrom(student.network().params());
       optimizer.close();
       optimizer = freshOptimizer();
     }
+  }
+
+  @Override
+  public int kind(long step, Rng random) {
+    return stage(step);
   }
 
   /**

@@ -8,6 +8,8 @@ import dev.limbeck.tensor.Tensor;
 /**
  * What a training step starts from: real data and randomness of its own.
  *
+ * <p>What is drawn for each sample is drawn on the host, so that nobody waits for the device.
+ *
  * @param step counted from 0
  * @param rng a stream that depends on the run's seed and on the step alone
  * @param images clean data, [N,H,W,C]
@@ -35,17 +37,23 @@ public record StepInput(long step, Rng rng, Tensor images, Tensor labels) {
 
   /** For each sample an integer in [0, bound). */
   public int[] integers(String name, int bound) {
-    return stream(name).integers(device(), Shape.of(size()), bound).toInts();
+    int[] drawn = new int[size()];
+    stream(name).integers(drawn, bound);
+    return drawn;
   }
 
   /** For each sample a standard normal number. */
   public float[] normals(String name) {
-    return stream(name).normal(device(), Shape.of(size())).toFloats();
+    float[] drawn = new float[size()];
+    stream(name).normal(drawn);
+    return drawn;
   }
 
   /** For each sample a number uniform in [0, 1). */
   public float[] uniforms(String name) {
-    return stream(name).uniform(device(), Shape.of(size())).toFloats();
+    float[] drawn = new float[size()];
+    stream(name).uniform(drawn);
+    return drawn;
   }
 
   /** A [N] tensor of per-sample numbers. */
@@ -54,6 +62,6 @@ public record StepInput(long step, Rng rng, Tensor images, Tensor labels) {
     for (int i = 0; i < floats.length; i++) {
       floats[i] = (float) values[i];
     }
-    return Tensor.of(device(), Shape.of(floats.length), floats);
+    return Tensor.constant(device(), Shape.of(floats.length), floats);
   }
 }

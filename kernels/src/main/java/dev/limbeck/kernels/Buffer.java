@@ -169,6 +169,16 @@ public final class Buffer implements AutoCloseable {
     device.download(this, target, from);
   }
 
+  /** Copies every element of a buffer of the same type and length, from whichever device. */
+  public void copyFrom(Buffer source) {
+    checkOpen();
+    source.checkOpen();
+    if (source.type != type || source.length != length) {
+      throw new IllegalArgumentException("copy: " + source + " into " + this);
+    }
+    device.copy(source, this);
+  }
+
   private void checkRange(int hostLength, int from) {
     checkOpen();
     if (from < 0 || from > hostLength - length) {
@@ -235,6 +245,12 @@ public final class Buffer implements AutoCloseable {
     return (T) value;
   }
 
+  /** What {@link #derive} made under this key from the frozen contents, or null. */
+  public Object derived(Object key) {
+    Derived all = derived;
+    return all == null || all.version != owner.version ? null : all.values.get(key);
+  }
+
   /** True while the contents are frozen. */
   public boolean isFrozen() {
     return owner.version != null;
@@ -258,6 +274,12 @@ public final class Buffer implements AutoCloseable {
   /** The buffer that owns the memory: this one, or the one it was sliced from. */
   public Buffer owner() {
     return owner;
+  }
+
+  /** Type and length, as in {@code F32[4096]}. */
+  @Override
+  public String toString() {
+    return type + "[" + length + "]";
   }
 
   /** Gives the memory back; a second call, and a call on a slice, does nothing. */

@@ -29,6 +29,15 @@ public abstract class Device implements AutoCloseable {
     return of("cpu");
   }
 
+  /**
+   * The shared device of GPU number {@code index}, counted from 0.
+   *
+   * @throws DeviceUnavailableException if there is no such GPU, saying why
+   */
+  public static Device cuda(int index) {
+    return of("cuda:" + index);
+  }
+
   /** The fastest device present; prints one line that says which it is and why. */
   public static Device best() {
     return Devices.best();
@@ -119,8 +128,38 @@ public abstract class Device implements AutoCloseable {
 
   protected abstract void download(Buffer source, Object hostArray, int from);
 
+  /** Copies a buffer of any device to one of this device; through the host, unless overridden. */
+  protected void copy(Buffer source, Buffer target) {
+    Object host =
+        switch (source.type()) {
+          case F32 -> new float[source.length()];
+          case I32 -> new int[source.length()];
+          case BF16 -> new short[source.length()];
+        };
+    source.device().download(source, host, 0);
+    upload(host, 0, target);
+  }
+
   /** Waits until everything executed so far has finished. */
   public abstract void synchronize();
+
+  /** True if kernels run while the host goes on, so that reading a result means waiting. */
+  public boolean isAsynchronous() {
+    return false;
+  }
+
+  /** What runs a step many times; here, on devices without a record, it just runs it. */
+  public Replay replay() {
+    return new Replay() {
+      @Override
+      public void run(Runnable step) {
+        step.run();
+      }
+
+      @Override
+      public void close() {}
+    };
+  }
 
   /** To be called when a device closes: the next request for it opens a fresh one. */
   protected final void forgetShared() {

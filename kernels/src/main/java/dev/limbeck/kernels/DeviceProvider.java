@@ -7,6 +7,11 @@ public interface DeviceProvider {
   /** The family's name, such as {@code cpu}; a device's name is this or this, a colon, a number. */
   String id();
 
+  /** The one name of a device that has several. */
+  default String canonical(String id) {
+    return id;
+  }
+
   /** Which family {@link Device#best()} prefers: the highest. */
   int rank();
 

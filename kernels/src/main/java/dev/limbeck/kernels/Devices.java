@@ -11,7 +11,13 @@ final class Devices {
 
   private Devices() {}
 
-  static synchronized Device of(String id) {
+  static synchronized Device of(String name) {
+    String id = name;
+    for (DeviceProvider provider : Device.providers()) {
+      if (provider.id().equals(family(name))) {
+        id = provider.canonical(name);
+      }
+    }
     Device device = OPEN.get(id);
     if (device == null) {
       device = open(id);
@@ -25,10 +31,13 @@ final class Devices {
     OPEN.values().remove(device);
   }
 
+  private static String family(String id) {
+    return id.contains(":") ? id.substring(0, id.indexOf(':')) : id;
+  }
+
   private static Device open(String id) {
-    String family = id.contains(":") ? id.substring(0, id.indexOf(':')) : id;
     for (DeviceProvider provider : Device.providers()) {
-      if (provider.id().equals(family)) {
+      if (provider.id().equals(family(id))) {
         Optional<String> reason = provider.unavailable();
         if (reason.isPresent()) {
           throw new DeviceUnavailableException("device " + id + ": " + reason.get());

@@ -7,7 +7,8 @@ import java.util.Objects;
  * One launch of one operation with its arguments bound.
  *
  * <p>An operation's class holds the code for every kind of device side by side: {@link #onCpu} is
- * the loop on host arrays.
+ * the loop on host arrays, {@link #onCuda} launches functions of the {@code .cu} file that lies
+ * beside the class.
  */
 public interface Kernel {
   /** The operation's name, as in {@code conv2d}. */
@@ -42,4 +43,14 @@ public interface Kernel {
 
   /** Runs on host memory. */
   void onCpu(Ranges ranges);
+
+  /**
+   * Runs on a CUDA device: launches and returns without waiting.
+   *
+   * @throws UnsupportedOperationException if the operation has no CUDA kernel
+   */
+  default void onCuda(Launcher cuda) {
+    throw new UnsupportedOperationException(
+        name() + " has no CUDA kernel: compute it on a CPU device");
+  }
 }

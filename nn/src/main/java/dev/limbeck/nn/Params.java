@@ -198,11 +198,16 @@ public final class Params implements AutoCloseable {
     return copy;
   }
 
-  /** √(Σ g²) over all gradients. */
+  /** Writes √(Σ g²) over all gradients into a buffer of one element. */
+  public void globalNorm(Buffer result) {
+    device().execute(new GlobalNorm(gradients, result));
+  }
+
+  /** √(Σ g²) over all gradients, for which the host waits. */
   public float globalNorm() {
     Buffer result = device().allocate(DType.F32, 1);
     try {
-      device().execute(new GlobalNorm(gradients, result));
+      globalNorm(result);
       float[] host = new float[1];
       result.download(host, 0);
       return host[0];

@@ -78,6 +78,23 @@ class BenchCommandTest {
   }
 
   @Test
+  void ownKernelsStandBesideTheLibrary() {
+    List<Map<String, Object>> own = List.of(timed("MatMulBench.plain", 2.0));
+    GpuRun.compare(own, List.of(timed("MatMulBench.plain", 1.5)));
+    assertEquals(75.0, own.get(0).get("% of NVIDIA's library"));
+    List<Map<String, Object>> other = List.of(timed("Conv2dBench.forward", 1.5));
+    assertThrows(IllegalStateException.class, () -> GpuRun.compare(own, other));
+  }
+
+  private static Map<String, Object> timed(String name, double ms) {
+    Map<String, Object> row = new LinkedHashMap<>();
+    row.put("name", name);
+    row.put("shape", "1x2x3x4");
+    row.put("ms", ms);
+    return row;
+  }
+
+  @Test
   void rooflineIsAPictureAndAPage(@TempDir Path folder) throws Exception {
     Path out = folder.resolve("new");
     new Roofline(rows()).write(out, Map.of("commit", "abc"));

@@ -3,8 +3,11 @@ package dev.limbeck.kernels.op;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
+import dev.limbeck.kernels.cuda.CudaDevice;
+import dev.limbeck.kernels.cuda.CudaTest;
 import dev.limbeck.kernels.op.MatrixOracle.Guarded;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -32,18 +35,63 @@ class Conv2dTest {
           new Conv2dDims(1, 8, 8, 12, 16, 4, 4, Conv2dSpec.of(4, 0)),
           new Conv2dDims(1, 6, 6, 7, 9, 1, 1, Conv2dSpec.of(2, 0)));
 
+  /** Sums of some thousand terms at most. */
+  private static final double TOLERANCE = 2e-5;
+
+  /**
+   * Large tiles forward, of the input gradient, and of the weight gradient; sums in parts: see
+   * ProductPlan.
+   */
+  private static final List<Conv2dDims> CUDA_CASES =
+      List.of(
+          new Conv2dDims(3, 64, 64, 4, 72, 3, 3, SAME),
+          new Conv2dDims(3, 64, 64, 68, 2, 3, 3, SAME),
+          new Conv2dDims(1, 2, 2, 1366, 65, 3, 3, SAME),
+          new Conv2dDims(2, 9, 9, 68, 12, 3, 3, Conv2dSpec.of(2, 1)),
+          new Conv2dDims(1, 40, 40, 3, 5, 3, 3, SAME));
+
+  @CudaTest
+  void forwardAndGradientsMatchFloat64OnCuda() {
+    for (Arithmetic arithmetic : Arithmetic.values()) {
+      try (CudaDevice device = arithmetic.open()) {
+        for (Conv2dDims d : CASES) {
+          checkTwice(device, d, arithmetic);
+        }
+      }
+    }
+  }
+
+  @CudaTest
+  void largeTilesAndPartsMatchFloat64OnCuda() {
+    for (Arithmetic arithmetic : List.of(Arithmetic.F32_75, Arithmetic.TF32_80)) {
+      try (CudaDevice device = arithmetic.open()) {
+        for (Conv2dDims d : CUDA_CASES) {
+          check(device, d, arithmetic.tolerance(TOLERANCE));
+        }
+      }
+    }
+  }
+
+  private static void checkTwice(CudaDevice device, Conv2dDims d, Arithmetic arithmetic) {
+    Results first = check(device, d, arithmetic.tolerance(TOLERANCE));
+    Results second = check(device, d, arithmetic.tolerance(TOLERANCE));
+    assertArrayEquals(first.y, second.y, d + " forward");
+    assertArrayEquals(first.dx, second.dx, d + " input gradient");
+    assertArrayEquals(first.dw, second.dw, d + " weight gradient");
+  }
+
   @Test
   void forwardAndGradientsMatchFloat64() {
     try (CpuDevice scalar = CpuDevice.open(false, 1);
         CpuDevice simd = CpuDevice.open(true, 2);
         CpuDevice single = CpuDevice.open(true, 1)) {
       for (Conv2dDims d : CASES) {
-        Results two = check(simd, d);
-        Results one = check(single, d);
+        Results two = check(simd, d, TOLERANCE);
+        Results one = check(single, d, TOLERANCE);
         assertArrayEquals(two.y, one.y, d + " forward");
         assertArrayEquals(two.dx, one.dx, d + " input gradient");
         assertArrayEquals(two.dw, one.dw, d + " weight gradient");
-        check(scalar, d);
+        check(scalar, d, TOLERANCE);
       }
     }
   }
@@ -70,7 +118,7 @@ class Conv2dTest {
 
   private record Results(float[] y, float[] dx, float[] dw) {}
 
-  private static Results check(CpuDevice device, Conv2dDims d) {
+  private static Results check(Device device, Conv2dDims d, double tolerance) {
     float[] x = MatrixOracle.random(d.inPixels() * d.c(), 1);
     float[] w = MatrixOracle.random(d.o() * d.taps(), 2);
     float[] g = MatrixOracle.random(d.outPixels() * d.o(), 3);
@@ -109,9 +157,9 @@ class Conv2dTest {
       device.execute(new Conv2d(d, xb, wb, null, yTo.inner()));
       device.execute(new Conv2dWeightGradient(d, xb, gb, wTo.inner(), false));
       assertPlain(d, results, yTo.read(), wTo.read(), bias, residual, start);
-      MatrixOracle.assertClose(y, results.y, 2e-5, d + " forward");
-      MatrixOracle.assertClose(dx, results.dx, 2e-5, d + " input gradient");
-      MatrixOracle.assertClose(dw, results.dw, 2e-5, d + " weight gradient");
+      MatrixOracle.assertClose(y, results.y, tolerance, d + " forward");
+      MatrixOracle.assertClose(dx, results.dx, tolerance, d + " input gradient");
+      MatrixOracle.assertClose(dw, results.dw, tolerance, d + " weight gradient");
       return results;
     }
   }
@@ -133,7 +181,7 @@ class Conv2dTest {
     for (int i = 0; i < dw.length; i++) {
       expectedW[i] = (double) full.dw[i] - start[i];
     }
-    MatrixOracle.assertClose(expectedY, y, 2e-5, d + " without bias");
-    MatrixOracle.assertClose(expectedW, dw, 2e-5, d + " not accumulated");
+    MatrixOracle.assertClose(expectedY, y, TOLERANCE, d + " without bias");
+    MatrixOracle.assertClose(expectedW, dw, TOLERANCE, d + " not accumulated");
   }
 }

@@ -3,9 +3,13 @@ package dev.limbeck.kernels.op;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
+import dev.limbeck.kernels.cuda.CudaDevice;
+import dev.limbeck.kernels.cuda.CudaTest;
 import dev.limbeck.kernels.op.MatrixOracle.Guarded;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class MatMulTest {
@@ -25,18 +29,68 @@ class MatMulTest {
         CpuDevice single = CpuDevice.open(true, 1)) {
       for (int[] s : SHAPES) {
         for (int variant = 0; variant < 8; variant++) {
-          float[] first = check(simd, s, (variant & 1) != 0, (variant & 2) != 0, variant >> 2);
+          float[] first =
+              check(simd, s, (variant & 1) != 0, (variant & 2) != 0, variant >> 2, TOLERANCE);
           assertArrayEquals(
-              first, check(single, s, (variant & 1) != 0, (variant & 2) != 0, variant >> 2));
+              first,
+              check(single, s, (variant & 1) != 0, (variant & 2) != 0, variant >> 2, TOLERANCE));
           // One order of additions everywhere, so not only close but equal.
           assertArrayEquals(
-              first, check(scalar, s, (variant & 1) != 0, (variant & 2) != 0, variant >> 2));
+              first,
+              check(scalar, s, (variant & 1) != 0, (variant & 2) != 0, variant >> 2, TOLERANCE));
         }
       }
     }
   }
 
-  private static float[] check(CpuDevice device, int[] s, boolean ta, boolean tb, int mode) {
+  /** Large tiles; a sum in parts. See ProductPlan. */
+  private static final int[][] CUDA_SHAPES = {{96, 65, 66, 5}, {1, 70, 80, 1100}};
+
+  /** Large tiles and a sum in parts. */
+  private static final int[] LARGE_IN_PARTS = {12, 65, 66, 4100};
+
+  @CudaTest
+  void matchesFloat64OnCuda() {
+    for (Arithmetic arithmetic : Arithmetic.values()) {
+      try (CudaDevice device = arithmetic.open()) {
+        for (int[] s : SHAPES) {
+          for (int variant = 0; variant < 8; variant++) {
+            checkTwice(device, s, variant, arithmetic.tolerance(TOLERANCE));
+          }
+        }
+        for (int[] s : CUDA_SHAPES) {
+          for (int variant = 0; variant < 8; variant++) {
+            check(
+                device,
+                s,
+                (variant & 1) != 0,
+                (variant & 2) != 0,
+                variant >> 2,
+                arithmetic.tolerance(TOLERANCE));
+          }
+        }
+      }
+    }
+  }
+
+  @CudaTest
+  void largeTilesInPartsMatchFloat64OnCuda() {
+    for (Arithmetic arithmetic : List.of(Arithmetic.F32_75, Arithmetic.TF32_80)) {
+      try (CudaDevice device = arithmetic.open()) {
+        check(device, LARGE_IN_PARTS, false, true, 0, arithmetic.tolerance(TOLERANCE));
+      }
+    }
+  }
+
+  private static void checkTwice(Device device, int[] s, int variant, double tolerance) {
+    boolean ta = (variant & 1) != 0;
+    boolean tb = (variant & 2) != 0;
+    float[] first = check(device, s, ta, tb, variant >> 2, tolerance);
+    assertArrayEquals(first, check(device, s, ta, tb, variant >> 2, tolerance));
+  }
+
+  private static float[] check(
+      Device device, int[] s, boolean ta, boolean tb, int mode, double tolerance) {
     int batch = s[0];
     int m = s[1];
     int n = s[2];
@@ -67,7 +121,7 @@ class MatMulTest {
               mode != 0));
       float[] actual = to.read();
       MatrixOracle.assertClose(
-          expected, actual, TOLERANCE, "matmul " + java.util.Arrays.toString(s) + ta + tb);
+          expected, actual, tolerance, "matmul " + java.util.Arrays.toString(s) + ta + tb);
       return actual;
     }
   }

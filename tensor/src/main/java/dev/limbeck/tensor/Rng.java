@@ -110,6 +110,11 @@ public final class Rng {
     RandomFill.row(Kind.UNIFORM, key, counter++, values);
   }
 
+  /** Fills a host array with the numbers that {@link #integers(Device, Shape, int)} would give. */
+  public void integers(int[] values, int bound) {
+    RandomFill.row(key, counter++, bound, values);
+  }
+
   /** A uniformly random order of 0 … n−1. */
   public int[] permutation(int n) {
     int[] order = IntStream.range(0, n).toArray();

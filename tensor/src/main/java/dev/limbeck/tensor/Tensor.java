@@ -66,6 +66,38 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     return t;
   }
 
+  /**
+   * F32 elements that are never written again: {@link #toFloats} answers them without asking the
+   * device, so that what depends on them needs no wait.
+   */
+  public static Tensor constant(Device device, Shape shape, float... values) {
+    Tensor t = of(device, shape, values);
+    t.know(values.clone());
+    return t;
+  }
+
+  /** I32 elements that are never written again; see {@link #constant(Device, Shape, float...)}. */
+  public static Tensor constant(Device device, Shape shape, int... values) {
+    Tensor t = of(device, shape, values);
+    t.know(values.clone());
+    return t;
+  }
+
+  private void know(Object values) {
+    buffer.freeze();
+    buffer.derive(OnHost.VALUES, () -> values);
+  }
+
+  /** What {@link #constant} keeps beside the device's memory. */
+  private enum OnHost {
+    VALUES
+  }
+
+  /** The values of a constant, or null. */
+  private Object known() {
+    return buffer.isFrozen() && !buffer.isSlice() ? buffer.derived(OnHost.VALUES) : null;
+  }
+
   /** F32 zeros. */
   public static Tensor zeros(Device device, Shape shape) {
     return full(device, shape, 0f);
@@ -113,6 +145,9 @@ public final class Tensor implements HasBuffer, AutoCloseable {
 
   /** A host copy of an F32 tensor. */
   public float[] toFloats() {
+    if (known() instanceof float[] values) {
+      return values.clone();
+    }
     float[] host = new float[size()];
     buffer.download(host, 0);
     return host;
@@ -120,6 +155,9 @@ public final class Tensor implements HasBuffer, AutoCloseable {
 
   /** A host copy of an I32 tensor. */
   public int[] toInts() {
+    if (known() instanceof int[] values) {
+      return values.clone();
+    }
     int[] host = new int[size()];
     buffer.download(host, 0);
     return host;

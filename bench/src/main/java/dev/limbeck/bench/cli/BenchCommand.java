@@ -4,6 +4,7 @@ import dev.limbeck.bench.PeerProcess;
 import dev.limbeck.bench.PeerSuite;
 import dev.limbeck.distillation.cli.Extension;
 import dev.limbeck.distillation.data.SafeFiles;
+import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -65,6 +66,18 @@ public final class BenchCommand implements Callable<Integer> {
   private String shapes;
 
   @Option(
+      names = "--device",
+      paramLabel = "NAME",
+      defaultValue = "cpu",
+      description = "cpu, or a GPU as in cuda:0: kernels only (default: ${DEFAULT-VALUE}).")
+  private String device;
+
+  @Option(
+      names = "--smallest",
+      description = "With a GPU, one small shape of each family: a trial, not a measurement.")
+  private boolean smallest;
+
+  @Option(
       names = "--roofline",
       paramLabel = "FOLDER",
       description = "Where roofline.png and roofline.html are written (default: nowhere).")
@@ -111,10 +124,20 @@ public final class BenchCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(), "--roofline and --shapes do not go together with --peers");
     }
+    boolean gpu = !device.equals("cpu");
+    if (gpu ? peers || roofline != null || shapes != null || record != null : smallest) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--device with a GPU goes together with --only, --quick, --smallest, --format and --out"
+              + " only, and --smallest needs it");
+    }
     Recorder recorder = record == null ? null : recorder();
     PrintWriter err = spec.commandLine().getErr();
     PeerRun peerRun = new PeerRun(threads, err::println);
-    List<Map<String, Object>> rows = peers ? peerRun.rows(suites(), pattern) : jmh(pattern);
+    List<Map<String, Object>> rows =
+        gpu
+            ? new GpuRun(device, quick, smallest).rows(pattern)
+            : peers ? peerRun.rows(suites(), pattern) : jmh(pattern);
     if (rows.isEmpty()) {
       throw new ParameterException(
           spec.commandLine(), "--only " + only + " matches nothing that can be measured");
@@ -148,8 +171,8 @@ public final class BenchCommand implements Callable<Integer> {
   /** What a result needs beside it to mean something later. */
   private Map<String, Object> facts() {
     Map<String, Object> facts = new LinkedHashMap<>();
-    try (CpuDevice device = CpuDevice.open(true, threads)) {
-      facts.put("device", device.description());
+    try (Device opened = device.equals("cpu") ? CpuDevice.open(true, threads) : Device.of(device)) {
+      facts.put("device", opened.description());
     }
     facts.put("processor", processor());
     facts.put("java", System.getProperty("java.vm.version"));

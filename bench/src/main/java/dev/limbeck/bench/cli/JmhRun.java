@@ -22,7 +22,7 @@ import org.openjdk.jmh.runner.options.VerboseMode;
 
 /** Runs this module's JMH benchmarks and gathers their scores, with the share of the peak. */
 final class JmhRun {
-  private static final String PACKAGE = "dev.limbeck.bench.";
+  static final String PACKAGE = "dev.limbeck.bench.";
   private static final String PEAK = PeakBench.class.getSimpleName();
 
   /** The rows of the ceilings, and the columns of what was reached. */
@@ -77,7 +77,7 @@ final class JmhRun {
     return only.pattern().isEmpty() ? PACKAGE : only.pattern();
   }
 
-  private ChainedOptionsBuilder options(String include) {
+  ChainedOptionsBuilder options(String include) {
     ChainedOptionsBuilder options =
         new OptionsBuilder()
             .include(include)
@@ -96,7 +96,7 @@ final class JmhRun {
     return options;
   }
 
-  private static List<Map<String, Object>> run(ChainedOptionsBuilder options) {
+  static List<Map<String, Object>> run(ChainedOptionsBuilder options) {
     List<Map<String, Object>> rows = new ArrayList<>();
     try {
       new Runner(
@@ -163,8 +163,7 @@ final class JmhRun {
     throw new IllegalStateException(name + " was not measured");
   }
 
-  private static void share(
-      Map<String, Object> row, String column, double peak, String percentage) {
+  static void share(Map<String, Object> row, String column, double peak, String percentage) {
     if (row.get(column) instanceof Double value) {
       row.put(percentage, Math.round(1000 * value / peak) / 10.0);
     }

@@ -3,6 +3,7 @@ package dev.limbeck.bench.example;
 import dev.limbeck.autograd.Var;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import dev.limbeck.tensor.Tensor;
 import java.util.Arrays;
@@ -43,6 +44,13 @@ public record SquaredRelu(Buffer x, Buffer g, Buffer y) implements Kernel {
   @Override
   public void onCpu(Ranges ranges) {
     ranges.split(x.length(), 16384, (from, to) -> loop(ranges.simd(), from, to));
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    cuda.kernel("squared_relu", "squared_relu_f32").i32(x.length()).f32(g == null ? 1 : 2);
+    cuda.pointer(x).pointer(g == null ? x : g).pointer(y);
+    cuda.launch(cuda.blocks((x.length() + 3) / 4, Launcher.THREADS), Launcher.THREADS);
   }
 
   private void loop(boolean simd, int from, int to) {

@@ -198,7 +198,7 @@ public final class Dataset {
     for (int i = 0; i < indices.length; i++) {
       batch[i] = labels[indices[i]];
     }
-    return Tensor.of(device, Shape.of(indices.length), batch);
+    return Tensor.constant(device, Shape.of(indices.length), batch);
   }
 
   /** The indices {@code from, from + 1, …, to - 1}. */

@@ -4,6 +4,7 @@ import dev.limbeck.kernels.Scope;
 import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
+import java.util.Arrays;
 import java.util.Locale;
 
 /**
@@ -141,7 +142,9 @@ public final class Samplers {
 
   /** One noise level for every sample of the batch. */
   public static Tensor level(Tensor like, double sigma) {
-    return Tensor.full(like.device(), Shape.of(like.dim(0)), (float) sigma);
+    float[] levels = new float[like.dim(0)];
+    Arrays.fill(levels, (float) sigma);
+    return Tensor.constant(like.device(), Shape.of(levels.length), levels);
   }
 
   /** a x + b y. */

@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -17,13 +18,21 @@ import jdk.incubator.vector.VectorSpecies;
  * average ← average + averageRate·(p − average).
  *
  * @param average the moving average that follows the values, or null
+ * @param gradientScale one number that takes the place of the coefficient, or null; at NaN nothing
+ *     changes
  * @paper Loshchilov and Hutter 2019, 1711.05101; Liu et al. 2020, 1908.03265
  */
 @Definition(
     formula = "m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; w ← (1−λη)w − η·m̂/(√v̂ + ε)",
     cost = "14n flops, 28n bytes (36n with the average)")
 public record AdamStep(
-    Coefficients at, Buffer values, Buffer gradients, Buffer m, Buffer v, Buffer average)
+    Coefficients at,
+    Buffer gradientScale,
+    Buffer values,
+    Buffer gradients,
+    Buffer m,
+    Buffer v,
+    Buffer average)
     implements Kernel {
   private static final int GRAIN = 16384;
 
@@ -37,7 +46,18 @@ public record AdamStep(
       float secondScale,
       float epsilon,
       boolean adaptive,
-      float averageRate) {}
+      float averageRate) {
+    Coefficients withGradientScale(float scale) {
+      return new Coefficients(
+          scale, beta1, beta2, decay, step, secondScale, epsilon, adaptive, averageRate);
+    }
+  }
+
+  /** A step whose gradient scale is known here. */
+  public AdamStep(
+      Coefficients at, Buffer values, Buffer gradients, Buffer m, Buffer v, Buffer average) {
+    this(at, null, values, gradients, m, v, average);
+  }
 
   public AdamStep {
     int n = values.length();
@@ -46,6 +66,9 @@ public record AdamStep(
         || v.length() != n
         || (average != null && average.length() != n)) {
       throw new IllegalArgumentException("adam: the arenas differ in length, the values' is " + n);
+    }
+    if (gradientScale != null && gradientScale.length() != 1) {
+      throw new IllegalArgumentException("adam: the gradient's scale is " + gradientScale);
     }
   }
 
@@ -56,7 +79,7 @@ public record AdamStep(
 
   @Override
   public List<Buffer> buffers() {
-    return Arrays.asList(values, gradients, m, v, average);
+    return Arrays.asList(gradientScale, values, gradients, m, v, average);
   }
 
   @Override
@@ -71,38 +94,65 @@ public record AdamStep(
 
   @Override
   public void onCpu(Ranges ranges) {
+    Coefficients c = at;
+    if (gradientScale != null) {
+      c = at.withGradientScale(gradientScale.floats()[gradientScale.offset()]);
+      if (Float.isNaN(c.gradientScale)) {
+        return;
+      }
+    }
+    Coefficients known = c;
     ranges.split(
         values.length(),
         GRAIN,
         (from, to) -> {
-          int done = ranges.simd() ? Simd.step(this, from, to) : from;
-          step(done, to);
+          int done = ranges.simd() ? Simd.step(this, known, from, to) : from;
+          step(known, done, to);
         });
   }
 
-  private void step(int from, int to) {
+  @Override
+  public void onCuda(Launcher cuda) {
+    int n = values.length();
+    cuda.kernel("adam", "adam_step_f32").i32(n);
+    cuda.varying(
+        at.gradientScale,
+        at.beta1,
+        at.beta2,
+        at.decay,
+        at.step,
+        at.secondScale,
+        at.epsilon,
+        at.adaptive ? 1f : 0f,
+        at.averageRate);
+    cuda.pointer(gradientScale);
+    cuda.pointer(gradients).pointer(values).pointer(m).pointer(v).pointer(average);
+    cuda.launch(cuda.blocks((n + 3) / 4, Launcher.THREADS), Launcher.THREADS);
+  }
+
+  private void step(Coefficients c, int from, int to) {
     float[] ps = values.floats();
     float[] gs = gradients.floats();
     float[] ms = m.floats();
     float[] vs = v.floats();
     float[] as = average == null ? null : average.floats();
-    float one1 = 1f - at.beta1;
-    float one2 = 1f - at.beta2;
+    float one1 = 1f - c.beta1;
+    float one2 = 1f - c.beta2;
     for (int i = from; i < to; i++) {
-      float g = gs[gradients.offset() + i] * at.gradientScale;
-      float mi = Math.fma(ms[m.offset() + i], at.beta1, g * one1);
-      float vi = Math.fma(vs[v.offset() + i], at.beta2, g * g * one2);
+      float g = gs[gradients.offset() + i] * c.gradientScale;
+      float mi = Math.fma(ms[m.offset() + i], c.beta1, g * one1);
+      float vi = Math.fma(vs[v.offset() + i], c.beta2, g * g * one2);
       ms[m.offset() + i] = mi;
       vs[v.offset() + i] = vi;
       float direction = mi;
-      if (at.adaptive) {
-        direction = mi / Math.fma((float) Math.sqrt(vi), at.secondScale, at.epsilon);
+      if (c.adaptive) {
+        direction = mi / Math.fma((float) Math.sqrt(vi), c.secondScale, c.epsilon);
       }
-      float p = Math.fma(direction, -at.step, ps[values.offset() + i] * at.decay);
+      float p = Math.fma(direction, -c.step, ps[values.offset() + i] * c.decay);
       ps[values.offset() + i] = p;
       if (as != null) {
         float a = as[average.offset() + i];
-        as[average.offset() + i] = Math.fma(p - a, at.averageRate, a);
+        as[average.offset() + i] = Math.fma(p - a, c.averageRate, a);
       }
     }
   }
@@ -112,8 +162,7 @@ public record AdamStep(
     private static final VectorSpecies<Float> S = FloatVector.SPECIES_PREFERRED;
 
     /** Returns the first index that is not done. */
-    static int step(AdamStep k, int from, int to) {
-      Coefficients c = k.at;
+    static int step(AdamStep k, Coefficients c, int from, int to) {
       float[] ps = k.values.floats();
       float[] gs = k.gradients.floats();
       float[] ms = k.m.floats();

@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -44,6 +45,13 @@ public record AllFinite(Buffer x, Buffer y) implements Kernel {
       sum += bad[block];
     }
     y.floats()[y.offset()] = sum == 0f ? 1f : 0f;
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    cuda.kernel("reduce", "all_finite_start_f32").pointer(y).launch(1, 32);
+    cuda.kernel("reduce", "all_finite_f32").i32(x.length()).pointer(x).pointer(y);
+    cuda.launch(cuda.blocks((x.length() + 3) / 4, Launcher.THREADS), Launcher.THREADS);
   }
 
   /** The sum of one bit per element, which is set where the exponent has all its bits set. */

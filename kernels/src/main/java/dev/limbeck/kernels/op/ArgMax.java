@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -15,6 +16,9 @@ import java.util.List;
     formula = "y[o,i] = the first c with x[o,c,i] = max over c",
     cost = "4·outer·count·inner bytes")
 public record ArgMax(Buffer x, Buffer y, int outer, int count, int inner) implements Kernel {
+  /** CUDA threads that occupy a large device, without several for one result. */
+  private static final int ENOUGH = 65536;
+
   public ArgMax {
     if (count < 1 || x.length() != outer * count * inner || y.length() != outer * inner) {
       throw new IllegalArgumentException("argmax: sizes do not fit");
@@ -44,6 +48,14 @@ public record ArgMax(Buffer x, Buffer y, int outer, int count, int inner) implem
             ys[y.offset() + i] = argmax(xs, first, count, inner);
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    int results = outer * inner;
+    Team team = Team.ofLanes(inner > 1 && results >= ENOUGH ? 1 : count);
+    cuda.kernel("reduce", "argmax_f32").i32(outer).i32(count).i32(inner).i32(team.size());
+    cuda.pointer(x).pointer(y).launch(team.blocks(results), team.threads());
   }
 
   private static int argmax(float[] x, int xo, int n, int stride) {

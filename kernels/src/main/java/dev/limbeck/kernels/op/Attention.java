@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -104,6 +105,14 @@ public record Attention(
     ranges.chunks(
         layout.samples * layout.heads * blocks,
         i -> block(shape, ks, vs, i / blocks, i % blocks * HeadBlock.ROWS));
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    AttentionTiles tiles = AttentionTiles.of(cuda, layout.features);
+    tiles.forward(cuda, layout).f32(scale);
+    cuda.pointer(q).pointer(k).pointer(v).pointer(o).pointer(logSum);
+    tiles.launch(cuda, layout, tiles.forwardBlocks(layout.queries));
   }
 
   /** One block of queries of one head against all keys. */

@@ -1,8 +1,10 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -61,6 +63,22 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
   public void onCpu(Ranges ranges) {
     Attention.Layout at = forward.layout();
     ranges.chunks(at.samples() * at.heads(), chunk -> head(ranges, chunk));
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    Attention.Layout at = forward.layout();
+    Buffer dots = cuda.scratch(DType.F32, forward.logSum().length());
+    cuda.kernel("attention", "attention_dots_f32").i32(dots.length());
+    cuda.i32(at.queries()).i32(at.heads()).i32(at.features());
+    cuda.pointer(forward.o()).pointer(dO).pointer(dots);
+    cuda.launch(cuda.blocks(32L * dots.length(), Launcher.THREADS), Launcher.THREADS);
+    AttentionTiles tiles = AttentionTiles.of(cuda, at.features());
+    tiles.gradient(cuda, at).f32(forward.scale());
+    cuda.pointer(forward.q()).pointer(forward.k()).pointer(forward.v()).pointer(dO);
+    cuda.pointer(forward.logSum()).pointer(dots).pointer(dQ).pointer(dK).pointer(dV);
+    int dKeyBlocks = 2 * AttentionTiles.gradientBlocks(at.keys());
+    tiles.launch(cuda, at, AttentionTiles.gradientBlocks(at.queries()) + dKeyBlocks);
   }
 
   /**

@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
@@ -56,6 +57,12 @@ public record Axpy(float a, Buffer x, Buffer y) implements Kernel {
             axpy(a, xs, xo, ys, yo, from, to);
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    cuda.kernel("axpy", "axpy_f32").i32(x.length()).f32(a).pointer(x).pointer(y);
+    cuda.launch(cuda.blocks((x.length() + 3) / 4, Launcher.THREADS), Launcher.THREADS);
   }
 
   private static void axpy(float a, float[] x, int xo, float[] y, int yo, int from, int to) {

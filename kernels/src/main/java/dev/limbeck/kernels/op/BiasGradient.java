@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -77,5 +78,10 @@ public record BiasGradient(int rows, int columns, Buffer g, Buffer db, boolean a
     for (int chunk = 0; chunk < runs; chunk++) {
       Rows.add(ranges.simd(), partial, chunk * columns, ds, db.offset(), columns);
     }
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    Reduce.columns(cuda, Reduce.Op.SUM, 1, rows, columns, 1f, accumulate, g, db);
   }
 }

@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
@@ -81,6 +82,20 @@ public record Binary(Op op, Buffer a, Broadcast layoutA, Buffer b, Broadcast lay
             run(first.array, ao + done, second.array, bo + done, ys, yo + done, n - done);
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    int n = y.length();
+    if (layoutA.isFull() && layoutB.isFull()) {
+      cuda.kernel("binary", name() + "_f32").i32(n).pointer(a).pointer(b).pointer(y);
+      cuda.launch(cuda.blocks((n + 3) / 4, Launcher.THREADS), Launcher.THREADS);
+      return;
+    }
+    cuda.kernel("binary", name() + "_broadcast_f32");
+    int threads = Broadcast.arguments(cuda, n, layoutA, layoutB);
+    cuda.pointer(a).pointer(b).pointer(y);
+    cuda.launch(cuda.blocks(threads, Launcher.THREADS), Launcher.THREADS);
   }
 
   /** An operand at one tile: its own array, or scratch that it was expanded into. */

@@ -1,5 +1,6 @@
 package dev.limbeck.kernels.op;
 
+import dev.limbeck.kernels.Launcher;
 import java.util.Arrays;
 
 /**
@@ -42,7 +43,7 @@ public record Broadcast(int[] sizes, int[] strides) {
   /** Elements per tile: whole rows of the last axis where several fit. */
   int tile() {
     int row = sizes[AXES - 1];
-    return row <= TILE ? TILE / row * row : TILE;
+    return row > 0 && row <= TILE ? TILE / row * row : TILE;
   }
 
   /** True if every full tile that starts at a multiple of {@link #tile} looks the same. */
@@ -85,5 +86,39 @@ public record Broadcast(int[] sizes, int[] strides) {
       }
       at += count;
     }
+  }
+
+  /** True if four neighbours along the last axis, from a multiple of four on, are one access. */
+  private boolean hasQuads() {
+    for (int i = 0; i < AXES - 1; i++) {
+      if (strides[AXES - 1] != 0 && sizes[i] != 1 && strides[i] % 4 != 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /**
+   * The arguments of a broadcast function of {@code binary.cu} before its pointers; answers for how
+   * many threads there is work.
+   */
+  static int arguments(Launcher cuda, int n, Broadcast... operands) {
+    int[] sizes = operands[0].sizes;
+    int row = sizes[AXES - 1];
+    boolean quads = row % 4 == 0 || row == n;
+    for (Broadcast each : operands) {
+      quads &= each.hasQuads();
+    }
+    cuda.i32(n).i32(quads ? 1 : 0);
+    for (int i = AXES - 1; i > 0; i--) {
+      // An empty result has axes of size 0, and no element that would be looked for.
+      Divisor.of(Math.max(1, sizes[i])).to(cuda);
+    }
+    for (Broadcast each : operands) {
+      for (int stride : each.strides) {
+        cuda.i32(stride);
+      }
+    }
+    return quads ? (n + 3) / 4 : n;
   }
 }

@@ -3,6 +3,8 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Libraries;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -134,6 +136,27 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer re
             rs,
             ro)
         .run(ranges);
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    if (dims.byLibrary(cuda, Libraries.Pass.FORWARD, x, w, y, false)) {
+      ProductPlan.add(cuda, dims.o(), bias, residual, y);
+      return;
+    }
+    if (residual != null && residual.type() != y.type()) {
+      throw new IllegalArgumentException(
+          "conv2d: residual of " + residual.type() + " for a result of " + y.type());
+    }
+    ProductPlan plan =
+        ProductPlan.of(cuda, x, w, y, 1, dims.outPixels(), dims.o(), dims.taps(), false);
+    Buffer partial = plan.partial(cuda, y.length());
+    cuda.kernel("conv2d", plan.symbol("conv2d"));
+    plan.sizes(cuda);
+    Patches.of(dims).arguments(cuda);
+    cuda.pointer(x).pointer(w).pointer(bias).pointer(residual).pointer(y).pointer(partial);
+    plan.launch(cuda);
+    plan.finish(cuda, partial, bias, residual, false, y);
   }
 
   /** The matrix whose rows are the patches; for a pointwise kernel the image itself. */

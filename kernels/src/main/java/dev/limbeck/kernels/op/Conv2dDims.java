@@ -1,5 +1,10 @@
 package dev.limbeck.kernels.op;
 
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
+import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Libraries;
+
 /**
  * Every size of one convolution: input [n,h,w,c], weight [o,kh,kw,c], output [n,outH,outW,o].
  *
@@ -46,6 +51,32 @@ public record Conv2dDims(int n, int h, int w, int c, int o, int kh, int kw, Conv
   /** True for a 1×1 kernel that visits every pixel: a plain matrix product. */
   boolean isPointwise() {
     return kh == 1 && kw == 1 && spec.isUnitStride() && spec.isUnpadded();
+  }
+
+  /** One pass by cuDNN, which knows equal padding on opposite sides; false if it was not done. */
+  boolean byLibrary(
+      Launcher cuda, Libraries.Pass pass, Buffer x, Buffer weight, Buffer y, boolean accumulate) {
+    boolean even = spec.top() == spec.bottom() && spec.left() == spec.right();
+    boolean floats = x.type() == DType.F32 && weight.type() == DType.F32 && y.type() == DType.F32;
+    if (!even || !floats || x.length() == 0 || weight.length() == 0 || y.length() == 0) {
+      return false;
+    }
+    Libraries.Convolution sizes =
+        new Libraries.Convolution(
+            n,
+            h,
+            w,
+            c,
+            o,
+            kh,
+            kw,
+            spec.strideY(),
+            spec.strideX(),
+            spec.top(),
+            spec.left(),
+            outH(),
+            outW());
+    return cuda.libraries().convolve(pass, sizes, x, weight, y, accumulate);
   }
 
   void check(String op, int xLength, int wLength, int yLength) {

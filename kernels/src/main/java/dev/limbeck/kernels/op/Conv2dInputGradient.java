@@ -3,6 +3,8 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Libraries;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -59,7 +61,7 @@ public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx
     }
     for (int py = 0; py < dims.spec().strideY(); py++) {
       for (int px = 0; px < dims.spec().strideX(); px++) {
-        phase(ranges, py, px);
+        phase(ranges, Phase.of(dims, py, px));
       }
     }
   }
@@ -67,21 +69,38 @@ public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx
   /**
    * The pixels whose distance from the padded corner is (py, px) modulo the stride: they meet only
    * the kernel elements (py + a·strideY, px + b·strideX), so that no product with zero is computed.
+   *
+   * @param firstY the first of them, and firstX
+   * @param patches of g, whose kernel is the phase's part of the kernel, turned by 180 degrees
    */
-  private void phase(Ranges ranges, int py, int px) {
+  private record Phase(int py, int px, int firstY, int firstX, Patches patches) {
+    static Phase of(Conv2dDims d, int py, int px) {
+      Conv2dSpec s = d.spec();
+      int firstY = Math.floorMod(py - s.top(), s.strideY());
+      int firstX = Math.floorMod(px - s.left(), s.strideX());
+      int rows = count(d.h(), firstY, s.strideY());
+      int columns = count(d.w(), firstX, s.strideX());
+      int kh = count(d.kh(), py, s.strideY());
+      int kw = count(d.kw(), px, s.strideX());
+      int top = kh - 1 - (firstY + s.top() - py) / s.strideY();
+      int left = kw - 1 - (firstX + s.left() - px) / s.strideX();
+      Patches patches =
+          new Patches(d.outH(), d.outW(), d.o(), kh, kw, 1, 1, top, left, rows, columns);
+      return new Phase(py, px, firstY, firstX, patches);
+    }
+
+    int pixels(Conv2dDims d) {
+      return d.n() * patches.rows() * patches.columns();
+    }
+  }
+
+  private void phase(Ranges ranges, Phase phase) {
     Conv2dDims d = dims;
     Conv2dSpec s = d.spec();
-    int firstY = Math.floorMod(py - s.top(), s.strideY());
-    int firstX = Math.floorMod(px - s.left(), s.strideX());
-    int rows = count(d.h(), firstY, s.strideY());
-    int columns = count(d.w(), firstX, s.strideX());
-    int kh = count(d.kh(), py, s.strideY());
-    int kw = count(d.kw(), px, s.strideX());
-    int top = kh - 1 - (firstY + s.top() - py) / s.strideY();
-    int left = kw - 1 - (firstX + s.left() - px) / s.strideX();
-    Patches patches =
-        new Patches(d.outH(), d.outW(), d.o(), kh, kw, 1, 1, top, left, rows, columns);
-    int m = d.n() * rows * columns;
+    Patches patches = phase.patches;
+    int rows = patches.rows();
+    int columns = patches.columns();
+    int m = phase.pixels(d);
     int c = d.c();
     boolean direct = s.isUnitStride();
     float[] ds = dx.floats();
@@ -93,7 +112,7 @@ public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx
             patches.taps(),
             patches.packer(g.floats(), g.offset()),
             false,
-            weights(py, px, kh, kw),
+            weights(phase.py, phase.px, patches.kh(), patches.kw()),
             Gemm.zeros(c),
             0,
             0,
@@ -106,14 +125,52 @@ public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx
           16,
           (from, end) -> {
             for (int line = from; line < end; line++) {
-              int y = line / rows * d.h() + firstY + line % rows * s.strideY();
+              int y = line / rows * d.h() + phase.firstY + line % rows * s.strideY();
               for (int x = 0; x < columns; x++) {
-                int target = dx.offset() + (y * d.w() + firstX + x * s.strideX()) * c;
+                int target = dx.offset() + (y * d.w() + phase.firstX + x * s.strideX()) * c;
                 System.arraycopy(to, (line * columns + x) * c, ds, target, c);
               }
             }
           });
     }
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    if (dims.byLibrary(cuda, Libraries.Pass.INPUT_GRADIENT, dx, w, g, false)) {
+      return;
+    }
+    Conv2dSpec s = dims.spec();
+    // One plan for all phases: they share the memory for the parts.
+    Patches first = Phase.of(dims, 0, 0).patches;
+    ProductPlan plan =
+        ProductPlan.of(
+            cuda,
+            g,
+            w,
+            dx,
+            1,
+            dims.n() * first.rows() * first.columns(),
+            dims.c(),
+            first.taps(),
+            false);
+    Buffer partial = plan.partial(cuda, dx.length());
+    for (int py = 0; py < s.strideY(); py++) {
+      for (int px = 0; px < s.strideX(); px++) {
+        Phase phase = Phase.of(dims, py, px);
+        Patches patches = phase.patches;
+        ProductPlan part = plan.with(phase.pixels(dims), patches.taps());
+        cuda.kernel("conv2d", part.symbol("conv2d_input_gradient"));
+        part.sizes(cuda);
+        patches.arguments(cuda);
+        cuda.i32(dims.h()).i32(dims.w()).i32(s.strideY()).i32(s.strideX());
+        cuda.i32(phase.firstY).i32(phase.firstX).i32(dims.kh()).i32(dims.kw());
+        cuda.i32(py + (patches.kh() - 1) * s.strideY()).i32(px + (patches.kw() - 1) * s.strideX());
+        cuda.pointer(g).pointer(w).pointer(dx).pointer(partial).i32(dx.length());
+        part.launch(cuda);
+      }
+    }
+    plan.finish(cuda, partial, null, null, false, dx);
   }
 
   private static int count(int size, int first, int stride) {

@@ -3,6 +3,8 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Libraries;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -78,5 +80,21 @@ public record Conv2dWeightGradient(
             dw.floats(),
             dw.offset())
         .run(ranges);
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    if (dims.byLibrary(cuda, Libraries.Pass.WEIGHT_GRADIENT, x, dw, g, accumulate)) {
+      return;
+    }
+    ProductPlan plan =
+        ProductPlan.of(cuda, x, g, dw, 1, dims.o(), dims.taps(), dims.outPixels(), false);
+    Buffer partial = plan.partial(cuda, dw.length());
+    cuda.kernel("conv2d", plan.symbol("conv2d_weight_gradient"));
+    plan.sizes(cuda);
+    Patches.of(dims).arguments(cuda);
+    cuda.i32(accumulate ? 1 : 0).pointer(x).pointer(g).pointer(dw).pointer(partial);
+    plan.launch(cuda);
+    plan.finish(cuda, partial, null, null, accumulate, dw);
   }
 }

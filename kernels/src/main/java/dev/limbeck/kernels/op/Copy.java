@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -34,5 +35,10 @@ public record Copy(Buffer x, Buffer y) implements Kernel {
         x.length(),
         Axpy.GRAIN,
         (a, b) -> System.arraycopy(from, x.offset() + a, to, y.offset() + a, b - a));
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    cuda.copy(x, y);
   }
 }

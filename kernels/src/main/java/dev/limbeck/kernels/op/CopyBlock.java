@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -54,5 +55,26 @@ public record CopyBlock(
             System.arraycopy(source, first + row * pitch, target, into + row * targetPitch, width);
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    int bytes = x.type().bytes();
+    int odd = from | to | width | (rows > 1 ? pitch | targetPitch : 0);
+    int unit = odd % (16 / bytes) == 0 ? 16 / bytes : 1;
+    Divisor columns = Divisor.of(Math.max(1, width / unit));
+    int n = rows * (width / unit);
+    cuda.kernel("copy", symbol(unit * bytes)).i32(n);
+    columns.to(cuda).i32(pitch / unit).i32(targetPitch / unit).i32(from / unit).i32(to / unit);
+    cuda.pointer(x).pointer(y);
+    cuda.launch(cuda.blocks(n, Launcher.THREADS), Launcher.THREADS);
+  }
+
+  private static String symbol(int unitBytes) {
+    return switch (unitBytes) {
+      case 16 -> "copy_block_b128";
+      case 4 -> "copy_block_b32";
+      default -> "copy_block_b16";
+    };
   }
 }

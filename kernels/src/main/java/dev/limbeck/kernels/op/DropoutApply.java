@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -50,6 +51,14 @@ public record DropoutApply(float rate, long key, Buffer x, Buffer y) implements 
     ranges.split(x.length(), GRAIN, this::apply);
   }
 
+  @Override
+  public void onCuda(Launcher cuda) {
+    int drop = threshold();
+    cuda.kernel("random", "dropout_f32").i32(x.length()).i32(drop).f32(scale(drop));
+    cuda.varying((int) key, (int) (key >>> 32)).pointer(x).pointer(y);
+    cuda.launch(cuda.blocks((x.length() + 3) / 4, Launcher.THREADS), Launcher.THREADS);
+  }
+
   private void apply(int from, int to) {
     float[] xs = x.floats();
     float[] ys = y.floats();
@@ -58,7 +67,7 @@ public record DropoutApply(float rate, long key, Buffer x, Buffer y) implements 
     int k0 = (int) key;
     int k1 = (int) (key >>> 32);
     int drop = threshold();
-    float scale = 0x1p16f / (0x1p16f - drop);
+    float scale = scale(drop);
     Philox philox = new Philox();
     for (int i = from; i < to; i += PER_BLOCK) {
       philox.block(i / PER_BLOCK, 0, 0, 0, k0, k1);
@@ -71,6 +80,10 @@ public record DropoutApply(float rate, long key, Buffer x, Buffer y) implements 
         ys[yo + i + j] = Float.intBitsToFloat(bits & keep);
       }
     }
+  }
+
+  private static float scale(int drop) {
+    return 0x1p16f / (0x1p16f - drop);
   }
 
   /** Of 65536 equally likely numbers, how many drop an element. */

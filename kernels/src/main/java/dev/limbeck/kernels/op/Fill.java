@@ -1,8 +1,10 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -37,5 +39,23 @@ public record Fill(float value, Buffer y) implements Kernel {
             Arrays.fill((short[]) memory, o + from, o + to, bits);
           }
         });
+  }
+
+  /**
+   * The value goes through {@link Launcher#varying(int...)}: a sampler's noise level, which fills a
+   * tensor at each step, differs from step to step.
+   */
+  @Override
+  public void onCuda(Launcher cuda) {
+    int bits = y.type() == DType.I32 ? (int) Math.floor(value) : Float.floatToRawIntBits(value);
+    if (bits == 0) {
+      cuda.zero(y);
+      return;
+    }
+    boolean halves = y.type() == DType.BF16;
+    int unit = halves ? 8 : 4;
+    cuda.kernel("copy", halves ? "fill_b16" : "fill_b32").i32(y.length());
+    cuda.varying(halves ? bits >>> 16 : bits).pointer(y);
+    cuda.launch(cuda.blocks((y.length() + unit - 1) / unit, Launcher.THREADS), Launcher.THREADS);
   }
 }

@@ -3,11 +3,13 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
 /**
- * Copies rows of a table by number: y[i, :] ← table[index[i], :].
+ * Copies rows of a table by number: y[i, :] ← table[index[i], :]. On a CUDA device, which throws
+ * nothing, a number that is no row gives a row of NaN.
  *
  * @shape table [V, width], index I32 [n], y [n, width]
  */
@@ -50,6 +52,16 @@ public record Gather(Buffer table, Buffer index, Buffer y, int width) implements
             System.arraycopy(rows, table.offset() + row * width, ys, y.offset() + i * width, width);
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    int unit = width % 4 == 0 ? 4 : 1;
+    int n = y.length() / unit;
+    cuda.kernel("gather", unit == 4 ? "gather_f32x4" : "gather_f32").i32(n);
+    Divisor.of(Math.max(1, width / unit)).to(cuda).i32(table.length() / Math.max(1, width));
+    cuda.pointer(table).pointer(index).pointer(y);
+    cuda.launch(cuda.blocks(n, Launcher.THREADS), Launcher.THREADS);
   }
 
   static void check(int row, int count, int i) {

@@ -1,8 +1,10 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
@@ -57,6 +59,15 @@ public record GlobalNorm(Buffer x, Buffer result) implements Kernel {
       sum += partial[i];
     }
     result.floats()[result.offset()] = (float) Math.sqrt(sum);
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    Runs runs = Runs.of(1, x.length());
+    Buffer partial = cuda.scratch(DType.F32, runs.perRow());
+    runs.launch(cuda.kernel("reduce", "sum_of_squares_f32"), 1f, x, null, partial);
+    cuda.kernel("reduce", "global_norm_f32").i32(runs.perRow()).pointer(partial).pointer(result);
+    cuda.launch(1, 32);
   }
 
   /** Adds the square of element i to lane i mod 16. */

@@ -1,8 +1,10 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -82,6 +84,9 @@ public record GroupNorm(
     }
   }
 
+  /** Elements that a thread of {@code group_norm_f32} holds in registers. */
+  private static final int CUDA_HELD = 32;
+
   /** The body of a loop over blocks of pixels. */
   @FunctionalInterface
   interface Block {
@@ -125,6 +130,39 @@ public record GroupNorm(
           affine(n, maps, Ranges.LEAD + n * 2 * c);
         },
         (n, b) -> normalise(ranges.simd(), n, b, maps, Ranges.LEAD + n * 2 * c));
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    if (layout.size() == 0) {
+      return;
+    }
+    GroupNormTiles whole = GroupNormTiles.whole(layout, CUDA_HELD);
+    if (whole.fits()) {
+      whole.pass(cuda.kernel("group_norm", "group_norm_f32"), layout);
+      cuda.i32(silu ? 1 : 0).f32(epsilon);
+      operands(cuda).pointer(y).pointer(mean).pointer(inverse);
+      cuda.launch(whole.blocks(layout.samples), 1, 1, whole.threads(), whole.wholeBytes());
+      return;
+    }
+    GroupNormTiles blocks = GroupNormTiles.blocks(layout);
+    Buffer sums = cuda.scratch(DType.F32, layout.samples * blocks.runs() * 2 * layout.channels);
+    blocks.pass(cuda.kernel("group_norm", "group_norm_moments_f32"), layout);
+    cuda.pointer(x).pointer(sums);
+    cuda.launch(blocks.blocks(layout.samples), 1, 1, blocks.threads(), blocks.sumBytes());
+    int count = layout.samples * layout.groups;
+    cuda.kernel("group_norm", "group_norm_finish_f32").i32(count).i32(layout.groups);
+    cuda.i32(blocks.runs()).i32(layout.pixels).i32(layout.perGroup()).f32(epsilon);
+    cuda.pointer(x).pointer(sums).pointer(mean).pointer(inverse);
+    cuda.launch((count + 3) / 4, 128);
+    blocks.pass(cuda.kernel("group_norm", "group_norm_apply_f32"), layout).i32(silu ? 1 : 0);
+    operands(cuda).pointer(y).pointer(mean).pointer(inverse);
+    cuda.launch(blocks.blocks(layout.samples), blocks.threads());
+  }
+
+  /** The operands that forward and gradient read. */
+  Launcher operands(Launcher named) {
+    return named.pointer(x).pointer(gamma).pointer(beta).pointer(scale).pointer(shift);
   }
 
   /**

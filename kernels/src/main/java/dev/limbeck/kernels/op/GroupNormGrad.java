@@ -1,8 +1,10 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -36,6 +38,9 @@ public record GroupNormGrad(
     Buffer dScale,
     Buffer dShift)
     implements Kernel {
+
+  /** Elements of x, and of dy, that a thread of {@code group_norm_grad_f32} holds in registers. */
+  private static final int CUDA_HELD = 16;
 
   public GroupNormGrad {
     int size = forward.layout().size();
@@ -99,6 +104,51 @@ public record GroupNormGrad(
         },
         (n, b) -> input(ranges.simd(), n, b, maps, Ranges.LEAD + n * 4 * c));
     parameters(totals);
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    GroupNorm f = forward;
+    GroupNorm.Layout at = f.layout();
+    int n = at.samples();
+    int c = at.channels();
+    Buffer totals = cuda.scratch(DType.F32, Math.max(1, 2 * n * c));
+    GroupNormTiles whole = GroupNormTiles.whole(at, CUDA_HELD);
+    if (whole.fits()) {
+      whole.pass(cuda.kernel("group_norm_grad", "group_norm_grad_f32"), at);
+      f.operands(cuda.i32(f.silu() ? 1 : 0)).pointer(f.mean()).pointer(f.inverse());
+      cuda.pointer(dy).pointer(dx).pointer(totals).pointer(dScale).pointer(dShift);
+      cuda.launch(whole.blocks(n), 1, 1, whole.threads(), whole.wholeBytes());
+    } else {
+      inRuns(cuda, GroupNormTiles.blocks(at), totals);
+    }
+    cuda.kernel("group_norm_grad", "group_norm_grad_parameters_f32").i32(n).i32(c);
+    cuda.pointer(f.scale()).pointer(totals).pointer(dGamma).pointer(dBeta);
+    cuda.launch((c + 31) / 32, Launcher.THREADS);
+  }
+
+  /** Blocks of pixels: their sums, the samples' totals, dx. */
+  private void inRuns(Launcher cuda, GroupNormTiles blocks, Buffer totals) {
+    GroupNorm f = forward;
+    GroupNorm.Layout at = f.layout();
+    int n = at.samples();
+    Buffer sums = cuda.scratch(DType.F32, n * blocks.runs() * 2 * at.channels());
+    blocks.pass(cuda.kernel("group_norm_grad_runs", "group_norm_grad_sums_f32"), at);
+    f.operands(cuda.i32(f.silu() ? 1 : 0)).pointer(f.mean()).pointer(f.inverse());
+    cuda.pointer(dy).pointer(sums);
+    cuda.launch(blocks.blocks(n), 1, 1, blocks.threads(), blocks.sumBytes());
+
+    int count = n * at.groups();
+    Buffer maps = cuda.scratch(DType.F32, 2 * count);
+    cuda.kernel("group_norm_grad_runs", "group_norm_grad_finish_f32").i32(count).i32(at.groups());
+    cuda.i32(blocks.runs()).i32(at.pixels()).i32(at.perGroup());
+    cuda.pointer(f.gamma()).pointer(f.beta()).pointer(f.scale()).pointer(f.mean());
+    cuda.pointer(f.inverse()).pointer(sums).pointer(totals).pointer(maps);
+    cuda.pointer(dScale).pointer(dShift).launch((count + 3) / 4, 128);
+
+    blocks.pass(cuda.kernel("group_norm_grad_runs", "group_norm_grad_apply_f32"), at);
+    f.operands(cuda.i32(f.silu() ? 1 : 0)).pointer(f.mean()).pointer(f.inverse());
+    cuda.pointer(dy).pointer(maps).pointer(dx).launch(blocks.blocks(n), blocks.threads());
   }
 
   /** Writes a and b of x̂ = a·x + b, one of each per channel. */

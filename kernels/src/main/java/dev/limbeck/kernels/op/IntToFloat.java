@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -37,5 +38,11 @@ public record IntToFloat(Buffer x, Buffer y) implements Kernel {
             ys[y.offset() + i] = xs[x.offset() + i];
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    cuda.kernel("copy", "int_to_float_f32").i32(x.length()).pointer(x).pointer(y);
+    cuda.launch(cuda.blocks((x.length() + 3) / 4, Launcher.THREADS), Launcher.THREADS);
   }
 }

@@ -1,8 +1,10 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -11,7 +13,8 @@ import java.util.List;
  * Multiplies matrices: Cᵢ = op(Aᵢ)·op(Bᵢ) + bias for every i of a batch, or Cᵢ += that.
  *
  * <p>Each element is a chain of fused multiply-adds in the order of k, starting from the bias (or
- * from C): the same bits for any vector width and number of threads.
+ * from C): the same bits for any vector width and number of threads. On CUDA the bias, or C, is
+ * added to the sum at the end; operands may both be BF16 there, C then F32 or BF16.
  *
  * @shape op(A) [batch,m,k], op(B) [batch,k,n], C [batch,m,n], bias [n]; a transposed operand is
  *     stored with its last two axes exchanged
@@ -85,6 +88,30 @@ public record MatMul(
       // Inside a chunk the product runs on the chunk's thread alone.
       ranges.chunks(batch, item -> product(item).run(ranges));
     }
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    boolean done =
+        a.type() == DType.F32
+            && c.type() == DType.F32
+            && cuda.libraries().matMul(batch, m, n, k, a, transposeA, b, transposeB, c, accumulate);
+    if (done) {
+      ProductPlan.add(cuda, n, bias, null, c);
+      return;
+    }
+    // Both operands stored across the sum is rare: it has small tiles only.
+    ProductPlan plan = ProductPlan.of(cuda, a, b, c, batch, m, n, k, transposeA && transposeB);
+    Buffer partial = plan.partial(cuda, c.length());
+    String name =
+        transposeA
+            ? (transposeB ? "matmul_tt" : "matmul_tn")
+            : (transposeB ? "matmul_nt" : "matmul_nn");
+    cuda.kernel("matmul", plan.symbol(name));
+    plan.sizes(cuda).i32(batch).i32(accumulate ? 1 : 0);
+    cuda.pointer(a).pointer(b).pointer(bias).pointer(c).pointer(partial);
+    plan.launch(cuda);
+    plan.finish(cuda, partial, bias, null, accumulate, c);
   }
 
   private Product product(int item) {

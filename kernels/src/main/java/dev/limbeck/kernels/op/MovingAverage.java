@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
@@ -53,6 +54,13 @@ public record MovingAverage(float rate, Buffer values, Buffer average) implement
             a[ao + i] = Math.fma(x[xo + i] - a[ao + i], rate, a[ao + i]);
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    int n = values.length();
+    cuda.kernel("adam", "moving_average_f32").i32(n).varying(rate).pointer(values).pointer(average);
+    cuda.launch(cuda.blocks((n + 3) / 4, Launcher.THREADS), Launcher.THREADS);
   }
 
   /** The same on vectors. */

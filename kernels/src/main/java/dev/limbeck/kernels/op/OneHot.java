@@ -3,12 +3,14 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
 
 /**
- * Writes a one at each row's index and zeros elsewhere; a row of zeros for a negative index.
+ * Writes a one at each row's index and zeros elsewhere; a row of zeros for a negative index. On a
+ * CUDA device, which throws nothing, a row of NaN for an index that is no class.
  *
  * @shape index I32 [n], y [n, classes]
  */
@@ -50,5 +52,12 @@ public record OneHot(Buffer index, Buffer y, int classes) implements Kernel {
             }
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    cuda.kernel("gather", "one_hot_f32").i32(y.length());
+    Divisor.of(Math.max(1, classes)).to(cuda).pointer(index).pointer(y);
+    cuda.launch(cuda.blocks((y.length() + 3) / 4, Launcher.THREADS), Launcher.THREADS);
   }
 }

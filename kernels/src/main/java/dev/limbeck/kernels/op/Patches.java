@@ -1,5 +1,6 @@
 package dev.limbeck.kernels.op;
 
+import dev.limbeck.kernels.Launcher;
 import java.util.Arrays;
 
 /**
@@ -35,6 +36,14 @@ record Patches(
   /** Elements per patch. */
   int taps() {
     return kh * kw * c;
+  }
+
+  /** Passes the sizes to a function of conv2d.cu. */
+  void arguments(Launcher cuda) {
+    cuda.i32(h).i32(w).i32(c).i32(kw).i32(sy).i32(sx).i32(top).i32(left).i32(rows).i32(columns);
+    for (int divisor : new int[] {c, kw, rows, columns}) {
+      cuda.i32(Divisor.of(Math.max(1, divisor)).multiplier());
+    }
   }
 
   /** Reads the patches of an array of images for a {@link Product}. */

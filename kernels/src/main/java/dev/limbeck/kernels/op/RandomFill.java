@@ -4,6 +4,7 @@ import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -70,6 +71,32 @@ public record RandomFill(
         });
   }
 
+  @Override
+  public void onCuda(Launcher cuda) {
+    if (y.length() == 0) {
+      return;
+    }
+    int rows = y.length() / rowSize;
+    int perRow = (rowSize + 3) / 4;
+    boolean aligned = rowSize % 4 == 0 || rows == 1;
+    cuda.kernel("random", symbol()).i32(rows * perRow);
+    Divisor.of(perRow).to(cuda).i32(rowSize).i32(aligned ? 1 : 0);
+    if (kind == Kind.INTEGERS) {
+      cuda.i32(bound);
+    }
+    cuda.varying((int) key, (int) (key >>> 32), (int) draw, (int) (draw >>> 32), (int) firstRow);
+    cuda.pointer(y);
+    cuda.launch(cuda.blocks((long) rows * perRow, Launcher.THREADS), Launcher.THREADS);
+  }
+
+  private String symbol() {
+    return switch (kind) {
+      case NORMAL -> "random_normal_f32";
+      case UNIFORM -> "random_uniform_f32";
+      case INTEGERS -> "random_integers_i32";
+    };
+  }
+
   /** Writes one row of normal or uniform numbers into a host array. */
   public static void row(Kind kind, long key, long draw, float[] values) {
     Philox philox = new Philox();
@@ -84,6 +111,15 @@ public record RandomFill(
     }
   }
 
+  /** Writes one row of whole numbers in [0, bound) into a host array. */
+  public static void row(long key, long draw, int bound, int[] values) {
+    Philox philox = new Philox();
+    for (int i = 0; i < values.length; i += 4) {
+      philox.block(i >>> 2, 0, (int) draw, (int) (draw >>> 32), (int) key, (int) (key >>> 32));
+      integers(philox, bound, values, i, Math.min(4, values.length - i));
+    }
+  }
+
   private void fill(int row, int from, int to) {
     Philox philox = new Philox();
     int base = y.offset() + row * rowSize;
@@ -94,7 +130,7 @@ public record RandomFill(
       switch (kind) {
         case NORMAL -> normal(philox, y.floats(), base + i, count);
         case UNIFORM -> uniform(philox, y.floats(), base + i, count);
-        case INTEGERS -> integers(philox, y.ints(), base + i, count);
+        case INTEGERS -> integers(philox, bound, y.ints(), base + i, count);
       }
     }
   }
@@ -117,7 +153,7 @@ public record RandomFill(
     }
   }
 
-  private void integers(Philox philox, int[] y, int at, int count) {
+  private static void integers(Philox philox, int bound, int[] y, int at, int count) {
     for (int j = 0; j < count; j++) {
       y[at + j] = (int) (((philox.word(j) & LOW) * bound) >>> 32);
     }

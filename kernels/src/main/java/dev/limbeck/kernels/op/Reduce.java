@@ -1,8 +1,10 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -33,6 +35,20 @@ public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int coun
   static final int LANES = 16;
 
   private static final int BLOCK = 4096;
+
+  private static final int WARP = 32;
+
+  /** Rows that one CUDA thread adds by itself. */
+  private static final int SHORT = 16;
+
+  /** Rows that a CUDA thread of several adds at least, if there are enough. */
+  private static final int EACH = 8;
+
+  /** CUDA threads that occupy a large device. */
+  private static final int ENOUGH = 65536;
+
+  /** Runs of rows that a second launch adds up. */
+  private static final int MOST_BLOCKS = 1024;
 
   public Reduce {
     if (x.length() != outer * count * inner || y.length() != outer * inner) {
@@ -67,6 +83,65 @@ public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int coun
     } else {
       columns(ranges);
     }
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    float factor = op == Op.SUM ? scale : 1f;
+    if (inner == 1) {
+      Runs runs = Runs.of(outer, count);
+      Buffer partial = runs.partial(cuda, y);
+      runs.launch(cuda.kernel("reduce", rowsOf(op)), factor, x, null, partial);
+      runs.finish(cuda, op, factor, partial, y);
+    } else {
+      columns(cuda, op, outer, count, inner, factor, false, x, y);
+    }
+  }
+
+  /** The CUDA function that reduces along a contiguous axis. */
+  static String rowsOf(Op op) {
+    return op == Op.SUM ? "reduce_sum_rows_f32" : "reduce_max_rows_f32";
+  }
+
+  /** Reduces the middle axis on a CUDA device, whatever the last one is, and may add to y. */
+  static void columns(
+      Launcher cuda,
+      Op op,
+      int outer,
+      int count,
+      int inner,
+      float scale,
+      boolean accumulate,
+      Buffer x,
+      Buffer y) {
+    int vector = inner % 4 == 0 ? 4 : 1;
+    int units = inner / vector;
+    long results = (long) outer * units;
+    if (count <= SHORT || results >= ENOUGH && inner >= WARP) {
+      String each = op == Op.SUM ? "reduce_sum_each_f32" : "reduce_max_each_f32";
+      cuda.kernel("reduce", each).i32(outer).i32(count).i32(inner).i32(vector == 4 ? 1 : 0);
+      cuda.f32(scale).i32(accumulate ? 1 : 0).pointer(x).pointer(y);
+      cuda.launch(cuda.blocks(results, Launcher.THREADS), Launcher.THREADS);
+      return;
+    }
+    int tiles = (units + WARP - 1) / WARP;
+    int wide = (units + tiles - 1) / tiles;
+    long blocks = ((long) count * outer * tiles + MOST_BLOCKS - 1) / MOST_BLOCKS;
+    int run = Math.max(Launcher.THREADS / wide * EACH, (int) blocks);
+    int runs = (count + run - 1) / run;
+    String columns = op == Op.SUM ? "reduce_sum_columns_f32" : "reduce_max_columns_f32";
+    Buffer from = x;
+    int rows = count;
+    if (runs > 1) {
+      from = cuda.scratch(DType.F32, outer * runs * inner);
+      cuda.kernel("reduce", columns).i32(count).i32(inner).i32(run).i32(runs).i32(wide).i32(tiles);
+      cuda.i32(vector == 4 ? 1 : 0).f32(1f).i32(0).pointer(x).pointer(from);
+      cuda.launch(outer * runs * tiles, 1, 1, Launcher.THREADS, vector * Launcher.THREADS * 4);
+      rows = runs;
+    }
+    cuda.kernel("reduce", columns).i32(rows).i32(inner).i32(rows).i32(1).i32(wide).i32(tiles);
+    cuda.i32(vector == 4 ? 1 : 0).f32(scale).i32(accumulate ? 1 : 0).pointer(from).pointer(y);
+    cuda.launch(outer * tiles, 1, 1, Launcher.THREADS, vector * Launcher.THREADS * 4);
   }
 
   /** One result per run of neighbouring elements. */

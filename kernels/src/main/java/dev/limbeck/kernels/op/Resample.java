@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -81,6 +82,17 @@ public record Resample(int samples, int channels, Axis rows, Axis columns, Buffe
       return new Axis(in, start, source, weight);
     }
 
+    /** Starts, sources and the bits of the weights, one after the other. */
+    private int[] table() {
+      int taps = source.length;
+      int[] all = Arrays.copyOf(start, start.length + 2 * taps);
+      System.arraycopy(source, 0, all, start.length, taps);
+      for (int t = 0; t < taps; t++) {
+        all[start.length + taps + t] = Float.floatToRawIntBits(weight[t]);
+      }
+      return all;
+    }
+
     /** The map that takes output gradients to input gradients. */
     public Axis transposed() {
       int[] begin = new int[in + 1];
@@ -139,6 +151,21 @@ public record Resample(int samples, int channels, Axis rows, Axis columns, Buffe
             line(ranges.simd(), line);
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    int unit = channels % 4 == 0 ? 4 : 1;
+    int n = y.length() / unit;
+    if (n == 0) {
+      return;
+    }
+    cuda.kernel("resample", unit == 4 ? "resample_f32x4" : "resample_f32").i32(n);
+    Divisor.of(channels / unit).to(cuda);
+    Divisor.of(columns.out()).to(cuda);
+    Divisor.of(rows.out()).to(cuda).i32(rows.in).i32(columns.in);
+    cuda.table(rows.table()).table(columns.table()).pointer(x).pointer(y);
+    cuda.launch(cuda.blocks(n, Launcher.THREADS), Launcher.THREADS);
   }
 
   /** One row of pixels of y. */

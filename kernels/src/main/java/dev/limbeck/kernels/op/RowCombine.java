@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.ArrayList;
 import java.util.List;
@@ -70,6 +71,14 @@ public record RowCombine(Buffer a, Buffer x, Buffer b, Buffer y, Buffer out) imp
             row(simd, i, width);
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    int n = x.length();
+    cuda.kernel("row_combine", "row_combine_f32").i32(n).i32(n / Math.max(1, a.length()));
+    cuda.pointer(a).pointer(x).pointer(b).pointer(y).pointer(out);
+    cuda.launch(cuda.blocks((n + 3) / 4, Launcher.THREADS), Launcher.THREADS);
   }
 
   private void row(boolean simd, int i, int width) {

@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -37,6 +38,9 @@ public record RowNorm(
     implements Kernel {
   /** Elements per chunk. */
   private static final int GRAIN = 8192;
+
+  /** The largest block of {@code row_norm.cu}: more threads have too few registers for a row. */
+  private static final int CUDA_THREADS = 512;
 
   public RowNorm {
     if (x.length() != y.length() || x.length() != mean.length() * channels) {
@@ -75,6 +79,15 @@ public record RowNorm(
             row(ranges.simd(), row, lanes);
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    int rows = mean.length();
+    Team team = Team.of(channels, CUDA_THREADS);
+    cuda.kernel("row_norm", "row_norm_f32").i32(rows).i32(channels).i32(team.size());
+    cuda.i32(centred ? 1 : 0).f32(epsilon).pointer(x).pointer(gamma).pointer(beta);
+    cuda.pointer(y).pointer(mean).pointer(inverse).launch(team.blocks(rows), team.threads());
   }
 
   private void row(boolean simd, int row, float[] lanes) {

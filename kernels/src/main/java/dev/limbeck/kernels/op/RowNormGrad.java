@@ -1,8 +1,10 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -24,6 +26,14 @@ import jdk.incubator.vector.VectorSpecies;
     cost = "16 flops, 12 bytes per element")
 public record RowNormGrad(RowNorm forward, Buffer dy, Buffer dx, Buffer dGamma, Buffer dBeta)
     implements Kernel {
+
+  /** The largest block of the gradient in {@code row_norm.cu}. */
+  private static final int CUDA_THREADS = 128;
+
+  /** Rows of a block, over which it adds up dγ and dβ, and blocks that are enough. */
+  private static final int CUDA_ROWS = 16;
+
+  private static final int CUDA_BLOCKS = 1024;
 
   @Override
   public String name() {
@@ -63,6 +73,38 @@ public record RowNormGrad(RowNorm forward, Buffer dy, Buffer dx, Buffer dGamma, 
         });
     total(dGamma, sums, 0, chunks);
     total(dBeta, sums, c, chunks);
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    RowNorm f = forward;
+    int c = f.channels();
+    int rows = f.mean().length();
+    Team team = Team.of(c, CUDA_THREADS);
+    int least = Math.max(CUDA_ROWS, (rows + CUDA_BLOCKS - 1) / CUDA_BLOCKS);
+    int run = (least + team.perBlock() - 1) / team.perBlock() * team.perBlock();
+    int blocks = (rows + run - 1) / run;
+    Buffer gammas = partial(cuda, dGamma, blocks);
+    Buffer betas = partial(cuda, dBeta, blocks);
+    cuda.kernel("row_norm", "row_norm_grad_f32").i32(rows).i32(c).i32(team.size()).i32(run);
+    cuda.i32(f.centred() ? 1 : 0).pointer(f.x()).pointer(f.gamma()).pointer(f.mean());
+    cuda.pointer(f.inverse()).pointer(dy).pointer(dx).pointer(gammas).pointer(betas);
+    cuda.launch(blocks, team.threads());
+    finish(cuda, gammas, dGamma, blocks);
+    finish(cuda, betas, dBeta, blocks);
+  }
+
+  /** Where the blocks of a launch write their sums: the result itself if there is one block. */
+  private Buffer partial(Launcher cuda, Buffer result, int blocks) {
+    boolean direct = result == null || blocks == 1;
+    return direct ? result : cuda.scratch(DType.F32, Math.max(1, blocks * forward.channels()));
+  }
+
+  private void finish(Launcher cuda, Buffer partial, Buffer result, int blocks) {
+    if (partial != result) {
+      int c = forward.channels();
+      Reduce.columns(cuda, Reduce.Op.SUM, 1, blocks, c, 1f, false, partial, result);
+    }
   }
 
   private void row(boolean simd, int row, float[] work, float[] lanes, float[] sums, int at) {

@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -65,6 +66,14 @@ public record RowSquaredError(Buffer p, Buffer t, Buffer out) implements Kernel 
                         lanes);
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    Runs runs = Runs.of(out.length(), p.length() / Math.max(1, out.length()));
+    Buffer partial = runs.partial(cuda, out);
+    runs.launch(cuda.kernel("reduce", "row_squared_error_f32"), 1f, p, t, partial);
+    runs.finish(cuda, Reduce.Op.SUM, 1f, partial, out);
   }
 
   private static double row(float[] p, int po, float[] t, int to, int n, float[] lanes) {

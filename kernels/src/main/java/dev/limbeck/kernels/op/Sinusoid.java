@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -73,5 +74,16 @@ public record Sinusoid(
             }
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    int count = frequencies.length();
+    int items = width - count;
+    int n = x.length() * items;
+    cuda.kernel("sinusoid", "sinusoid_f32").i32(n);
+    Divisor.of(Math.max(1, items)).to(cuda).f32(c).i32(cosineFirst ? 1 : 0).i32(width).i32(count);
+    cuda.pointer(frequencies).pointer(x).pointer(y);
+    cuda.launch(cuda.blocks(n, Launcher.THREADS), Launcher.THREADS);
   }
 }

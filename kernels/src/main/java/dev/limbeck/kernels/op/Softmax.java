@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
@@ -20,6 +21,9 @@ import jdk.incubator.vector.VectorSpecies;
 public record Softmax(boolean log, Buffer x, Buffer y, int rows, int count) implements Kernel {
   /** Elements per chunk: x, y and scratch stay in the first-level cache. */
   private static final int CHUNK = 2048;
+
+  /** The largest block of {@code softmax.cu}: more threads have too few registers for a row. */
+  static final int CUDA_THREADS = 512;
 
   public Softmax {
     if (x.length() != rows * count || y.length() != rows * count) {
@@ -46,6 +50,13 @@ public record Softmax(boolean log, Buffer x, Buffer y, int rows, int count) impl
   public void onCpu(Ranges ranges) {
     ranges.split(
         rows, Math.max(1, CHUNK / Math.max(1, count)), (from, to) -> rows(ranges, from, to));
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    Team team = Team.of(count, CUDA_THREADS);
+    cuda.kernel("softmax", "softmax_f32").i32(rows).i32(count).i32(team.size()).i32(log ? 1 : 0);
+    cuda.pointer(x).pointer(y).launch(team.blocks(rows), team.threads());
   }
 
   /** The exponentials of all rows at once, because single rows may be shorter than a vector. */

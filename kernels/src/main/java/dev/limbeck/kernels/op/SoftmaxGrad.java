@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -63,6 +64,14 @@ public record SoftmaxGrad(boolean log, Buffer g, Buffer y, Buffer dx, int rows, 
             }
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    Team team = Team.of(count, Softmax.CUDA_THREADS);
+    cuda.kernel("softmax", "softmax_grad_f32").i32(rows).i32(count).i32(team.size());
+    cuda.i32(log ? 1 : 0).pointer(g).pointer(y).pointer(dx);
+    cuda.launch(team.blocks(rows), team.threads());
   }
 
   private static void multiply(float[] a, int ao, float[] b, int bo, float[] y, int yo, int n) {

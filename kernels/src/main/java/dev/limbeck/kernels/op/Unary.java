@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
@@ -90,6 +91,12 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
           int done = ranges.simd() ? Simd.run(op, p, q, xs, xo, ys, yo, n) : 0;
           run(op, p, q, xs, xo + done, ys, yo + done, n - done);
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    cuda.kernel("unary", name() + "_f32").i32(x.length()).f32(p).f32(q).pointer(x).pointer(y);
+    cuda.launch(cuda.blocks((x.length() + 3) / 4, Launcher.THREADS), Launcher.THREADS);
   }
 
   private static void run(Op op, float p, float q, float[] x, int xo, float[] y, int yo, int n) {

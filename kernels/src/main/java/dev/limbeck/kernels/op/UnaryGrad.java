@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
@@ -60,6 +61,13 @@ public record UnaryGrad(Unary.Op op, float p, float q, Buffer g, Buffer s, Buffe
           int first = from + done;
           run(gs, g.offset() + first, ss, s.offset() + first, ds, dx.offset() + first, n - done);
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    cuda.kernel("unary", name() + "_f32").i32(g.length()).f32(p).f32(q);
+    cuda.pointer(g).pointer(s).pointer(dx);
+    cuda.launch(cuda.blocks((g.length() + 3) / 4, Launcher.THREADS), Launcher.THREADS);
   }
 
   private void run(float[] g, int go, float[] s, int so, float[] d, int o, int n) {

@@ -3,6 +3,7 @@ package dev.limbeck.kernels.op;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -55,6 +56,20 @@ public record Where(
             where(c.array, co, first.array, ao, second.array, bo, ys, y.offset() + at, n);
           }
         });
+  }
+
+  @Override
+  public void onCuda(Launcher cuda) {
+    int n = y.length();
+    if (layoutCondition.isFull() && layoutA.isFull() && layoutB.isFull()) {
+      cuda.kernel("binary", "where_f32").i32(n).pointer(condition).pointer(a).pointer(b).pointer(y);
+      cuda.launch(cuda.blocks((n + 3) / 4, Launcher.THREADS), Launcher.THREADS);
+      return;
+    }
+    cuda.kernel("binary", "where_broadcast_f32");
+    int threads = Broadcast.arguments(cuda, n, layoutCondition, layoutA, layoutB);
+    cuda.pointer(condition).pointer(a).pointer(b).pointer(y);
+    cuda.launch(cuda.blocks(threads, Launcher.THREADS), Launcher.THREADS);
   }
 
   private static Binary.Operand operand(Buffer x, Broadcast layout, Ranges ranges, int slot) {

@@ -66,22 +66,31 @@ public final class AdamW implements Optimizer {
 
   @Override
   public void step(float learningRateScale, float gradientScale, Ema average) {
+    moments.run(coefficients(learningRateScale, gradientScale, average), null, average);
+  }
+
+  @Override
+  public void step(float learningRateScale, Tensor gradientScale, Ema average) {
+    moments.run(coefficients(learningRateScale, 1f, average), gradientScale, average);
+  }
+
+  /** Counts a step. */
+  private AdamStep.Coefficients coefficients(
+      float learningRateScale, float gradientScale, Ema average) {
     long t = ++moments.count;
     double rate = (double) config.learningRate * learningRateScale;
     double correction1 = 1 - Math.pow(config.beta1, t);
     double correction2 = 1 - Math.pow(config.beta2, t);
-    moments.run(
-        new AdamStep.Coefficients(
-            gradientScale,
-            config.beta1,
-            config.beta2,
-            (float) (1 - rate * config.weightDecay),
-            (float) (rate / correction1),
-            (float) (1 / Math.sqrt(correction2)),
-            config.epsilon,
-            true,
-            Ema.nextRate(average)),
-        average);
+    return new AdamStep.Coefficients(
+        gradientScale,
+        config.beta1,
+        config.beta2,
+        (float) (1 - rate * config.weightDecay),
+        (float) (rate / correction1),
+        (float) (1 / Math.sqrt(correction2)),
+        config.epsilon,
+        true,
+        Ema.nextRate(average));
   }
 
   @Override

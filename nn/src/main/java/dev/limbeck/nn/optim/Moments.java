@@ -25,11 +25,24 @@ final class Moments implements AutoCloseable {
     steps.buffer().hold();
   }
 
-  void run(AdamStep.Coefficients at, Ema average) {
+  /**
+   * Takes a step.
+   *
+   * @param scale of the gradient, in place of the coefficient, or null
+   */
+  void run(AdamStep.Coefficients at, Tensor scale, Ema average) {
     Buffer averaged = average == null ? null : average.arenaFor(params);
     params
         .device()
-        .execute(new AdamStep(at, params.values(), params.gradients(), first, second, averaged));
+        .execute(
+            new AdamStep(
+                at,
+                scale == null ? null : scale.buffer(),
+                params.values(),
+                params.gradients(),
+                first,
+                second,
+                averaged));
     params.touch();
     if (average != null) {
       average.params().touch();

@@ -20,6 +20,12 @@ public interface Optimizer extends AutoCloseable {
    */
   void step(float learningRateScale, float gradientScale, Ema average);
 
+  /**
+   * The same with the gradient's scale on the device, one number; where that is NaN, no value
+   * changes.
+   */
+  void step(float learningRateScale, Tensor gradientScale, Ema average);
+
   /** As {@link #step(float, float, Ema)} on the gradients as they are, without an average. */
   default void step(float learningRateScale) {
     step(learningRateScale, 1f, null);

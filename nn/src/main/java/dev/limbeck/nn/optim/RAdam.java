@@ -44,6 +44,17 @@ public final class RAdam implements Optimizer {
 
   @Override
   public void step(float learningRateScale, float gradientScale, Ema average) {
+    moments.run(coefficients(learningRateScale, gradientScale, average), null, average);
+  }
+
+  @Override
+  public void step(float learningRateScale, Tensor gradientScale, Ema average) {
+    moments.run(coefficients(learningRateScale, 1f, average), gradientScale, average);
+  }
+
+  /** Counts a step. */
+  private AdamStep.Coefficients coefficients(
+      float learningRateScale, float gradientScale, Ema average) {
     long t = ++moments.count;
     double rate = (double) config.learningRate() * learningRateScale;
     double beta2 = config.beta2();
@@ -58,18 +69,16 @@ public final class RAdam implements Optimizer {
       double r2 = (rho - 4) * (rho - 2) * rhoInf / ((rhoInf - 4) * (rhoInf - 2) * rho);
       step *= Math.sqrt(r2 * correction2);
     }
-    moments.run(
-        new AdamStep.Coefficients(
-            gradientScale,
-            config.beta1(),
-            config.beta2(),
-            (float) (1 - rate * config.weightDecay()),
-            (float) step,
-            1f,
-            config.epsilon(),
-            adaptive,
-            Ema.nextRate(average)),
-        average);
+    return new AdamStep.Coefficients(
+        gradientScale,
+        config.beta1(),
+        config.beta2(),
+        (float) (1 - rate * config.weightDecay()),
+        (float) step,
+        1f,
+        config.epsilon(),
+        adaptive,
+        Ema.nextRate(average));
   }
 
   @Override

@@ -1,0 +1,98 @@
+package dev.limbeck.bench.cli;
+
+import dev.limbeck.bench.DeviceBench;
+import dev.limbeck.bench.Samples;
+import dev.limbeck.kernels.Device;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Pattern;
+import org.openjdk.jmh.runner.options.ChainedOptionsBuilder;
+
+/**
+ * Runs the benchmarks of kernels on a GPU: our own kernels, each beside a copy in the device's
+ * memory, products and convolutions also beside NVIDIA's libraries where they are found.
+ */
+final class GpuRun {
+  private static final String COPY = "PeakBench.copy";
+
+  /** What cuBLAS and cuDNN can do as well. */
+  private static final List<String> IN_LIBRARIES = List.of("MatMul", "Conv2d");
+
+  private final String device;
+  private final JmhRun jmh;
+  private final Map<String, List<String>> shapes;
+
+  /**
+   * Prepares a run.
+   *
+   * @param device as in {@code cuda:0}
+   * @param quick whether to measure for one second each
+   * @param smallest whether to take one small shape of each family
+   */
+  GpuRun(String device, boolean quick, boolean smallest) {
+    this.device = device;
+    jmh = new JmhRun(1, quick);
+    shapes = smallest ? Samples.smallest() : Samples.shapes();
+  }
+
+  /** What the device is. */
+  String description() {
+    try (Device opened = Device.of(device)) {
+      return opened.description();
+    }
+  }
+
+  /** One row for the copy, then one for each benchmark and shape of the families that match. */
+  List<Map<String, Object>> rows(Pattern only) {
+    boolean libraries = description().contains("cuBLAS");
+    List<Map<String, Object>> rows = run(COPY, false);
+    double copy = JmhRun.value(rows, COPY, JmhRun.BYTES);
+    shapes.forEach(
+        (family, list) -> {
+          String name = family + "Bench";
+          if (only.matcher(name).find()) {
+            List<Map<String, Object>> own = run(name, list, false);
+            if (libraries && IN_LIBRARIES.contains(family)) {
+              compare(own, run(name, list, true));
+            }
+            rows.addAll(own);
+          }
+        });
+    rows.forEach(row -> JmhRun.share(row, JmhRun.BYTES, copy, "% of copy"));
+    return rows;
+  }
+
+  /** Both lists have the same benchmarks and shapes in the same order. */
+  static void compare(List<Map<String, Object>> own, List<Map<String, Object>> theirs) {
+    for (int i = 0; i < own.size(); i++) {
+      Map<String, Object> row = own.get(i);
+      Map<String, Object> other = theirs.get(i);
+      if (!row.get("name").equals(other.get("name"))
+          || !row.get("shape").equals(other.get("shape"))) {
+        throw new IllegalStateException(row + " stands beside " + other);
+      }
+      if (row.get("ms") instanceof Double mine && other.get("ms") instanceof Double library) {
+        row.put("ms of NVIDIA's library", library);
+        row.put("% of NVIDIA's library", Math.round(1000 * library / mine) / 10.0);
+      }
+    }
+  }
+
+  private List<Map<String, Object>> run(String include, boolean libraries) {
+    return new ArrayList<>(JmhRun.run(options(include, libraries)));
+  }
+
+  private List<Map<String, Object>> run(String include, List<String> of, boolean libraries) {
+    return JmhRun.run(options(include, libraries).param("shape", of.toArray(new String[0])));
+  }
+
+  /** What is appended here replaces what the benchmarks' annotation appends. */
+  private ChainedOptionsBuilder options(String include, boolean libraries) {
+    return jmh.options(JmhRun.PACKAGE + include)
+        .jvmArgsAppend(
+            "--add-modules=jdk.incubator.vector",
+            "-D" + DeviceBench.DEVICE + "=" + device,
+            "-Dlimbeck.cuda.libraries=" + (libraries ? "on" : "off"));
+  }
+}

@@ -1,0 +1,178 @@
+package dev.limbeck.kernels.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
+import dev.limbeck.kernels.Device;
+import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Replay;
+import dev.limbeck.kernels.Scope;
+import dev.limbeck.kernels.cpu.CpuDevice;
+import dev.limbeck.kernels.op.Conv2d;
+import dev.limbeck.kernels.op.Conv2dDims;
+import dev.limbeck.kernels.op.Conv2dInputGradient;
+import dev.limbeck.kernels.op.Conv2dSpec;
+import dev.limbeck.kernels.op.Conv2dWeightGradient;
+import dev.limbeck.kernels.op.MatMul;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.function.Function;
+
+/** Products and convolutions through cuBLAS and cuDNN say what the processor says. */
+class LibrariesTest {
+  /** Sums of at most some hundred terms near 1, in another order. */
+  private static final float TOLERANCE = 2e-5f;
+
+  private static CudaDevice open() {
+    return CudaDevice.open(0, CudaDevice.Options.ofProperties().withLibraries(true));
+  }
+
+  /** Makes a kernel from buffers of these lengths, the last of which is its result. */
+  private record Case(int[] lengths, Function<Buffer[], Kernel> kernel) {}
+
+  private static List<Case> products() {
+    List<Case> cases = new ArrayList<>();
+    int m = 37;
+    int n = 29;
+    int k = 53;
+    for (int batch : new int[] {1, 3}) {
+      for (int kind = 0; kind < 16; kind++) {
+        boolean ta = (kind & 1) != 0;
+        boolean tb = (kind & 2) != 0;
+        boolean bias = (kind & 4) != 0;
+        boolean add = (kind & 8) != 0;
+        if (!(bias && add)) {
+          int[] lengths = {batch * m * k, batch * k * n, n, batch * m * n};
+          cases.add(
+              new Case(
+                  lengths,
+                  b ->
+                      new MatMul(
+                          batch, m, n, k, b[0], ta, b[1], tb, bias ? b[2] : null, b[3], add)));
+        }
+      }
+    }
+    return cases;
+  }
+
+  private static List<Case> convolutions() {
+    List<Case> cases = new ArrayList<>();
+    List<Conv2dSpec> specs =
+        List.of(
+            Conv2dSpec.same(3),
+            Conv2dSpec.of(2, 1),
+            new Conv2dSpec(1, 2, 1, 0, 1, 0),
+            // Unequal padding, which cuDNN does not know.
+            new Conv2dSpec(2, 2, 0, 0, 1, 1));
+    for (Conv2dSpec spec : specs) {
+      Conv2dDims d = new Conv2dDims(2, 9, 8, 5, 7, 3, 3, spec);
+      int x = d.inPixels() * d.c();
+      int w = d.o() * d.taps();
+      int y = d.outPixels() * d.o();
+      cases.add(new Case(new int[] {x, w, d.o(), y}, b -> new Conv2d(d, b[0], b[1], b[2], b[3])));
+      cases.add(new Case(new int[] {y, w, x}, b -> new Conv2dInputGradient(d, b[0], b[1], b[2])));
+      for (boolean add : new boolean[] {false, true}) {
+        cases.add(
+            new Case(new int[] {x, y, w}, b -> new Conv2dWeightGradient(d, b[0], b[1], b[2], add)));
+      }
+    }
+    return cases;
+  }
+
+  private static float[] run(Device device, Case each) {
+    try (Scope scope = Scope.open()) {
+      Random random = new Random(3);
+      Buffer[] buffers = new Buffer[each.lengths.length];
+      for (int i = 0; i < buffers.length; i++) {
+        float[] host = new float[each.lengths[i]];
+        for (int e = 0; e < host.length; e++) {
+          host[e] = random.nextFloat() - 0.5f;
+        }
+        buffers[i] = device.allocate(DType.F32, host.length);
+        buffers[i].upload(host, 0);
+      }
+      device.execute(each.kernel.apply(buffers));
+      float[] result = new float[each.lengths[buffers.length - 1]];
+      buffers[buffers.length - 1].download(result, 0);
+      return result;
+    }
+  }
+
+  private static void assertAgreement(List<Case> cases, boolean everyOneOurOwn) {
+    try (CudaDevice cuda = open();
+        CpuDevice cpu = CpuDevice.open(false, 1)) {
+      for (int i = 0; i < cases.size(); i++) {
+        long before = cuda.counters().launches();
+        float[] actual = run(cuda, cases.get(i));
+        assertArrayEquals(run(cpu, cases.get(i)), actual, TOLERANCE, "case " + i);
+        assertArrayEquals(actual, run(cuda, cases.get(i)), "case " + i + " again");
+        // A bias or a sum of parts at most: the library did the rest.
+        assertTrue(everyOneOurOwn || cuda.counters().launches() - before <= 2, "case " + i);
+      }
+    }
+  }
+
+  @CudaTest
+  void productsAreTheProcessors() {
+    assertAgreement(products(), false);
+  }
+
+  @CudaTest
+  void convolutionsAreTheProcessors() {
+    assertAgreement(convolutions(), true);
+  }
+
+  @CudaTest
+  void theDescriptionNamesWhatIsUsed() {
+    try (CudaDevice with = open();
+        CudaDevice without = CudaDevice.open(0)) {
+      assertTrue(with.description().contains("cuBLAS; cuDNN"), with.description());
+      assertTrue(without.description().contains("own kernels only"), without.description());
+    }
+  }
+
+  @CudaTest
+  void aProductIsReplayed() {
+    Case product = products().get(0);
+    float[] expected;
+    try (CudaDevice cuda = open()) {
+      expected = run(cuda, product);
+    }
+    CudaDevice.Options options = CudaDevice.Options.ofProperties();
+    try (CudaDevice cuda = CudaDevice.open(0, options.withLibraries(true).withExactMemory(false));
+        Scope scope = Scope.open();
+        Replay replay = cuda.replay()) {
+      Buffer result = cuda.allocate(DType.F32, expected.length);
+      Random random = new Random(3);
+      for (int i = 0; i < 4; i++) {
+        random.setSeed(3);
+        replay.run(
+            () -> {
+              try (Scope step = Scope.open()) {
+                Buffer[] buffers = new Buffer[3];
+                for (int b = 0; b < 3; b++) {
+                  float[] host = new float[product.lengths[b]];
+                  for (int e = 0; e < host.length; e++) {
+                    host[e] = random.nextFloat() - 0.5f;
+                  }
+                  buffers[b] = cuda.allocate(DType.F32, host.length);
+                  buffers[b].upload(host, 0);
+                }
+                cuda.execute(
+                    product.kernel.apply(
+                        new Buffer[] {buffers[0], buffers[1], buffers[2], result}));
+              }
+            });
+        float[] actual = new float[expected.length];
+        result.download(actual, 0);
+        assertArrayEquals(expected, actual, "run " + i);
+        result.upload(new float[expected.length], 0);
+      }
+      assertEquals(3, cuda.counters().replays());
+    }
+  }
+}
