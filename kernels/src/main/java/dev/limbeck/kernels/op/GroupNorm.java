@@ -54,6 +54,14 @@ public record GroupNorm(
     /** Enough samples to occupy every core with one sample each. */
     private static final int MANY = 4;
 
+    /**
+     * Elements of all operands that a level-2 cache of a mebibyte keeps from one loop to the next.
+     */
+    private static final int CACHE = 163_840;
+
+    /** Every vector's length divides it. */
+    private static final int VECTOR = 16;
+
     public Layout {
       if (groups < 1 || channels % groups != 0) {
         throw new IllegalArgumentException(
@@ -79,6 +87,22 @@ public record GroupNorm(
       return channels / groups;
     }
 
+    /**
+     * Channels of whole groups that are worked on together, so that the second loop finds in the
+     * cache what the first one left there.
+     *
+     * @param operands of the size of x
+     */
+    int slice(int operands) {
+      int width = channels;
+      while ((long) operands * pixels * width > CACHE
+          && width % (2 * VECTOR) == 0
+          && width / 2 % perGroup() == 0) {
+        width /= 2;
+      }
+      return width;
+    }
+
     int size() {
       return samples * pixels * channels;
     }
@@ -87,10 +111,19 @@ public record GroupNorm(
   /** Elements that a thread of {@code group_norm_f32} holds in registers. */
   private static final int CUDA_HELD = 32;
 
+  /** Channels [from, to) of a sample. */
+  record Part(int sample, int from, int to) {}
+
+  /** A step for each part. */
+  @FunctionalInterface
+  interface Step {
+    void run(Part part);
+  }
+
   /** The body of a loop over blocks of pixels. */
   @FunctionalInterface
   interface Block {
-    void run(int sample, int block);
+    void run(Part part, int block);
   }
 
   public GroupNorm {
@@ -123,13 +156,17 @@ public record GroupNorm(
     passes(
         ranges,
         layout,
-        n -> {},
-        (n, b) -> moments(ranges.simd(), n, b, sums, Ranges.LEAD + (n * blocks + b) * 2 * c),
-        n -> {
-          finish(n, sums, Ranges.LEAD + n * blocks * 2 * c);
-          affine(n, maps, Ranges.LEAD + n * 2 * c);
+        layout.slice(2),
+        part -> {},
+        (part, b) -> {
+          int at = Ranges.LEAD + (part.sample * blocks + b) * 2 * c;
+          moments(ranges.simd(), part, b, sums, at);
         },
-        (n, b) -> normalise(ranges.simd(), n, b, maps, Ranges.LEAD + n * 2 * c));
+        part -> {
+          finish(part, sums, Ranges.LEAD + part.sample * blocks * 2 * c);
+          affine(part, maps, Ranges.LEAD + part.sample * 2 * c);
+        },
+        (part, b) -> normalise(ranges.simd(), part, b, maps, Ranges.LEAD + part.sample * 2 * c));
   }
 
   @Override
@@ -166,57 +203,57 @@ public record GroupNorm(
   }
 
   /**
-   * Runs a step per sample, a first loop over blocks, a second step per sample, then a second loop
-   * over blocks; sample by sample where there are enough of them, so that the second loop finds its
-   * data in the cache.
+   * Runs a step, a first loop over blocks, a second step, then a second loop over blocks; where
+   * there are enough samples, all of it for one slice of the channels of one sample after another,
+   * so that the second loop finds its data in the cache.
    */
   static void passes(
-      Ranges ranges,
-      Layout at,
-      Ranges.Chunk before,
-      Block first,
-      Ranges.Chunk between,
-      Block second) {
+      Ranges ranges, Layout at, int slice, Step before, Block first, Step between, Block second) {
     int blocks = at.blocks();
+    int c = at.channels;
     if (at.bySample()) {
+      int slices = c / slice;
       ranges.chunks(
-          at.samples,
-          n -> {
-            before.run(n);
+          at.samples * slices,
+          i -> {
+            Part part = new Part(i / slices, i % slices * slice, (i % slices + 1) * slice);
+            before.run(part);
             for (int b = 0; b < blocks; b++) {
-              first.run(n, b);
+              first.run(part, b);
             }
-            between.run(n);
+            between.run(part);
             for (int b = 0; b < blocks; b++) {
-              second.run(n, b);
+              second.run(part, b);
             }
           });
     } else {
       for (int n = 0; n < at.samples; n++) {
-        before.run(n);
+        before.run(new Part(n, 0, c));
       }
-      ranges.chunks(at.samples * blocks, i -> first.run(i / blocks, i % blocks));
+      int all = at.samples * blocks;
+      ranges.chunks(all, i -> first.run(new Part(i / blocks, 0, c), i % blocks));
       for (int n = 0; n < at.samples; n++) {
-        between.run(n);
+        between.run(new Part(n, 0, c));
       }
-      ranges.chunks(at.samples * blocks, i -> second.run(i / blocks, i % blocks));
+      ranges.chunks(all, i -> second.run(new Part(i / blocks, 0, c), i % blocks));
     }
   }
 
   /** Writes Σ(x − x₀) and Σ(x − x₀)² of every channel over one block, x₀ its first value. */
-  private void moments(boolean simd, int n, int block, float[] sums, int at) {
+  private void moments(boolean simd, Part part, int block, float[] sums, int at) {
     int c = layout.channels;
-    int sample = x.offset() + n * layout.pixels * c;
+    int sample = x.offset() + part.sample * layout.pixels * c;
     int from = block * layout.rows();
     int to = Math.min(layout.pixels, from + layout.rows());
-    Arrays.fill(sums, at, at + 2 * c, 0f);
+    Arrays.fill(sums, at + part.from, at + part.to, 0f);
+    Arrays.fill(sums, at + c + part.from, at + c + part.to, 0f);
     float[] xs = x.floats();
-    int first = simd ? Simd.moments(xs, sample, from, to, c, sums, at) : 0;
-    if (first == c) {
+    int first = simd ? Simd.moments(xs, sample, from, to, part, c, sums, at) : part.from;
+    if (first == part.to) {
       return;
     }
     for (int p = from; p < to; p++) {
-      for (int j = first; j < c; j++) {
+      for (int j = first; j < part.to; j++) {
         float d = xs[sample + p * c + j] - xs[sample + j];
         sums[at + j] += d;
         sums[at + c + j] = Math.fma(d, d, sums[at + c + j]);
@@ -228,7 +265,8 @@ public record GroupNorm(
    * Combines the channels' moments into each group's mean and inverse deviation: about the group's
    * own first value, to which every channel's first value is a known distance.
    */
-  private void finish(int n, float[] sums, int at) {
+  private void finish(Part part, float[] sums, int at) {
+    int n = part.sample;
     int c = layout.channels;
     int per = layout.perGroup();
     int blocks = layout.blocks();
@@ -238,7 +276,7 @@ public record GroupNorm(
     float[] means = mean.floats();
     float[] inverses = inverse.floats();
     int sample = x.offset() + n * layout.pixels * c;
-    for (int g = 0; g < layout.groups; g++) {
+    for (int g = part.from / per; g < part.to / per; g++) {
       double first = xs[sample + g * per];
       double total = 0;
       double squares = 0;
@@ -264,12 +302,13 @@ public record GroupNorm(
   /**
    * Writes a and b, one of each per channel, of the map u = a·x + b that the whole operation is.
    */
-  void affine(int n, float[] maps, int at) {
+  void affine(Part part, float[] maps, int at) {
+    int n = part.sample;
     int c = layout.channels;
     int per = layout.perGroup();
     float[] gammas = gamma.floats();
     float[] betas = beta.floats();
-    for (int g = 0; g < layout.groups; g++) {
+    for (int g = part.from / per; g < part.to / per; g++) {
       float mu = mean.floats()[mean.offset() + n * layout.groups + g];
       float inv = inverse.floats()[inverse.offset() + n * layout.groups + g];
       for (int j = g * per; j < (g + 1) * per; j++) {
@@ -289,21 +328,21 @@ public record GroupNorm(
     }
   }
 
-  private void normalise(boolean simd, int n, int block, float[] maps, int at) {
+  private void normalise(boolean simd, Part part, int block, float[] maps, int at) {
     int c = layout.channels;
-    int from = n * layout.pixels + block * layout.rows();
-    int to = Math.min((n + 1) * layout.pixels, from + layout.rows());
+    int from = part.sample * layout.pixels + block * layout.rows();
+    int to = Math.min((part.sample + 1) * layout.pixels, from + layout.rows());
     float[] xs = x.floats();
     float[] ys = y.floats();
-    int first = 0;
+    int first = part.from;
     if (simd) {
-      first = Simd.normalise(silu, xs, x.offset(), ys, y.offset(), from, to, c, maps, at);
+      first = Simd.normalise(silu, xs, x.offset(), ys, y.offset(), from, to, part, c, maps, at);
     }
-    if (first == c) {
+    if (first == part.to) {
       return;
     }
     for (int p = from; p < to; p++) {
-      for (int j = first; j < c; j++) {
+      for (int j = first; j < part.to; j++) {
         float u = Math.fma(xs[x.offset() + p * c + j], maps[at + j], maps[at + c + j]);
         ys[y.offset() + p * c + j] = silu ? Mathf.silu(u) : u;
       }
@@ -317,20 +356,22 @@ public record GroupNorm(
     /** Rows that one loop runs over: few enough that memory is read nearly in order. */
     private static final int ROWS = 16;
 
-    static int moments(float[] x, int sample, int from, int to, int c, float[] sums, int at) {
+    static int moments(
+        float[] x, int sample, int from, int to, Part part, int c, float[] sums, int at) {
       int l = S.length();
-      int pairs = c / (2 * l) * (2 * l);
+      int count = part.to - part.from;
+      int pairs = part.from + count / (2 * l) * (2 * l);
       for (int p = from; p < to; p += ROWS) {
         int rows = Math.min(ROWS, to - p);
         int i = sample + p * c;
-        for (int j = 0; j < pairs; j += 2 * l) {
+        for (int j = part.from; j < pairs; j += 2 * l) {
           momentsOfPair(x, sample + j, i + j, rows, c, sums, at + j);
         }
-        if (pairs <= c - l) {
+        if (pairs <= part.to - l) {
           momentsOfOne(x, sample + pairs, i + pairs, rows, c, sums, at + pairs);
         }
       }
-      return S.loopBound(c);
+      return part.from + S.loopBound(count);
     }
 
     /** Two vectors of channels. */
@@ -379,13 +420,14 @@ public record GroupNorm(
         int yo,
         int from,
         int to,
+        Part part,
         int c,
         float[] maps,
         int at) {
-      int whole = S.loopBound(c);
+      int whole = part.from + S.loopBound(part.to - part.from);
       for (int p = from; p < to; p += ROWS) {
         int rows = Math.min(ROWS, to - p);
-        for (int j = 0; j < whole; j += S.length()) {
+        for (int j = part.from; j < whole; j += S.length()) {
           int i = p * c + j;
           if (silu) {
             Mathf.Simd.silu(x, xo + i, rows, c, maps, at + j, y, yo + i);

@@ -90,19 +90,23 @@ public record GroupNormGrad(
     GroupNorm.passes(
         ranges,
         at,
-        n -> {
-          forward.affine(n, maps, Ranges.LEAD + n * 4 * c);
-          standard(n, maps, Ranges.LEAD + n * 4 * c + 2 * c);
+        at.slice(3),
+        part -> {
+          int map = Ranges.LEAD + part.sample() * 4 * c;
+          forward.affine(part, maps, map);
+          standard(part, maps, map + 2 * c);
         },
-        (n, b) -> {
-          int to = Ranges.LEAD + (n * blocks + b) * 2 * c;
-          sums(ranges.simd(), n, b, maps, Ranges.LEAD + n * 4 * c, sums, to);
+        (part, b) -> {
+          int to = Ranges.LEAD + (part.sample() * blocks + b) * 2 * c;
+          sums(ranges.simd(), part, b, maps, Ranges.LEAD + part.sample() * 4 * c, sums, to);
         },
-        n -> {
-          total(n, sums, totals);
-          inputMap(n, totals, maps, Ranges.LEAD + n * 4 * c);
+        part -> {
+          total(part, sums, totals);
+          inputMap(part, totals, maps, Ranges.LEAD + part.sample() * 4 * c);
         },
-        (n, b) -> input(ranges.simd(), n, b, maps, Ranges.LEAD + n * 4 * c));
+        (part, b) -> {
+          input(ranges.simd(), part, b, maps, Ranges.LEAD + part.sample() * 4 * c);
+        });
     parameters(totals);
   }
 
@@ -152,12 +156,13 @@ public record GroupNormGrad(
   }
 
   /** Writes a and b of x̂ = a·x + b, one of each per channel. */
-  private void standard(int n, float[] maps, int at) {
+  private void standard(GroupNorm.Part part, float[] maps, int at) {
     GroupNorm f = forward;
+    int n = part.sample();
     int c = f.layout().channels();
     int groups = f.layout().groups();
     int per = f.layout().perGroup();
-    for (int g = 0; g < groups; g++) {
+    for (int g = part.from() / per; g < part.to() / per; g++) {
       float inv = f.inverse().floats()[f.inverse().offset() + n * groups + g];
       float mu = f.mean().floats()[f.mean().offset() + n * groups + g];
       Arrays.fill(maps, at + g * per, at + (g + 1) * per, inv);
@@ -166,21 +171,23 @@ public record GroupNormGrad(
   }
 
   /** Writes du, and S₁ and S₂ of every channel over one block. */
-  private void sums(boolean simd, int n, int block, float[] maps, int map, float[] sums, int at) {
+  private void sums(
+      boolean simd, GroupNorm.Part part, int block, float[] maps, int map, float[] sums, int at) {
     GroupNorm.Layout layout = forward.layout();
     int c = layout.channels();
-    int from = n * layout.pixels() + block * layout.rows();
-    int to = Math.min((n + 1) * layout.pixels(), from + layout.rows());
-    Arrays.fill(sums, at, at + 2 * c, 0f);
-    int first = simd ? Simd.sums(this, from, to, c, maps, map, sums, at) : 0;
-    if (first == c) {
+    int from = part.sample() * layout.pixels() + block * layout.rows();
+    int to = Math.min((part.sample() + 1) * layout.pixels(), from + layout.rows());
+    Arrays.fill(sums, at + part.from(), at + part.to(), 0f);
+    Arrays.fill(sums, at + c + part.from(), at + c + part.to(), 0f);
+    int first = simd ? Simd.sums(this, from, to, part, maps, map, sums, at) : part.from();
+    if (first == part.to()) {
       return;
     }
     float[] xs = forward.x().floats();
     float[] gs = dy.floats();
     float[] ds = dx.floats();
     for (int p = from; p < to; p++) {
-      for (int j = first; j < c; j++) {
+      for (int j = first; j < part.to(); j++) {
         float x = xs[forward.x().offset() + p * c + j];
         float d = gs[dy.offset() + p * c + j];
         if (forward.silu()) {
@@ -197,11 +204,12 @@ public record GroupNormGrad(
   }
 
   /** Adds up a sample's blocks, and writes its gradients of scale and shift. */
-  private void total(int n, float[] sums, float[] totals) {
+  private void total(GroupNorm.Part part, float[] sums, float[] totals) {
     GroupNorm f = forward;
+    int n = part.sample();
     int c = f.layout().channels();
     int blocks = f.layout().blocks();
-    for (int j = 0; j < c; j++) {
+    for (int j = part.from(); j < part.to(); j++) {
       double s1 = 0;
       double s2 = 0;
       for (int b = 0; b < blocks; b++) {
@@ -223,13 +231,14 @@ public record GroupNormGrad(
   }
 
   /** Writes p, q, r of dx = p·du + q·x + r, one of each per channel. */
-  private void inputMap(int n, float[] totals, float[] maps, int at) {
+  private void inputMap(GroupNorm.Part part, float[] totals, float[] maps, int at) {
     GroupNorm f = forward;
+    int n = part.sample();
     int c = f.layout().channels();
     int groups = f.layout().groups();
     int per = f.layout().perGroup();
     double share = 1.0 / ((double) f.layout().pixels() * per);
-    for (int g = 0; g < groups; g++) {
+    for (int g = part.from() / per; g < part.to() / per; g++) {
       double m1 = 0;
       double m2 = 0;
       for (int j = g * per; j < (g + 1) * per; j++) {
@@ -259,19 +268,19 @@ public record GroupNormGrad(
     return gamma * (1f + f.scale().floats()[f.scale().offset() + n * f.layout().channels() + j]);
   }
 
-  private void input(boolean simd, int n, int block, float[] maps, int map) {
+  private void input(boolean simd, GroupNorm.Part part, int block, float[] maps, int map) {
     GroupNorm.Layout layout = forward.layout();
     int c = layout.channels();
-    int from = n * layout.pixels() + block * layout.rows();
-    int to = Math.min((n + 1) * layout.pixels(), from + layout.rows());
-    int first = simd ? Simd.input(this, from, to, c, maps, map) : 0;
-    if (first == c) {
+    int from = part.sample() * layout.pixels() + block * layout.rows();
+    int to = Math.min((part.sample() + 1) * layout.pixels(), from + layout.rows());
+    int first = simd ? Simd.input(this, from, to, part, maps, map) : part.from();
+    if (first == part.to()) {
       return;
     }
     float[] xs = forward.x().floats();
     float[] ds = dx.floats();
     for (int p = from; p < to; p++) {
-      for (int j = first; j < c; j++) {
+      for (int j = first; j < part.to(); j++) {
         int i = dx.offset() + p * c + j;
         float x = xs[forward.x().offset() + p * c + j];
         float rest = Math.fma(x, maps[map + c + j], maps[map + 2 * c + j]);
@@ -305,14 +314,22 @@ public record GroupNormGrad(
     private static final int ROWS = 16;
 
     static int sums(
-        GroupNormGrad k, int from, int to, int c, float[] maps, int map, float[] sums, int at) {
-      int whole = S.loopBound(c);
+        GroupNormGrad k,
+        int from,
+        int to,
+        GroupNorm.Part part,
+        float[] maps,
+        int map,
+        float[] sums,
+        int at) {
+      int c = k.forward.layout().channels();
+      int whole = part.from() + S.loopBound(part.to() - part.from());
       float[] xs = k.forward.x().floats();
       float[] gs = k.dy.floats();
       float[] ds = k.dx.floats();
       for (int p = from; p < to; p += ROWS) {
         int rows = Math.min(ROWS, to - p);
-        for (int j = 0; j < whole; j += S.length()) {
+        for (int j = part.from(); j < whole; j += S.length()) {
           int i = p * c + j;
           int x = k.forward.x().offset() + i;
           int g = k.dy.offset() + i;
@@ -355,13 +372,15 @@ public record GroupNormGrad(
       s2.intoArray(sums, so + stride);
     }
 
-    static int input(GroupNormGrad k, int from, int to, int c, float[] maps, int map) {
-      int whole = S.loopBound(c);
+    static int input(
+        GroupNormGrad k, int from, int to, GroupNorm.Part part, float[] maps, int map) {
+      int c = k.forward.layout().channels();
+      int whole = part.from() + S.loopBound(part.to() - part.from());
       float[] xs = k.forward.x().floats();
       float[] ds = k.dx.floats();
       for (int p = from; p < to; p += ROWS) {
         int rows = Math.min(ROWS, to - p);
-        for (int j = 0; j < whole; j += S.length()) {
+        for (int j = part.from(); j < whole; j += S.length()) {
           int i = p * c + j;
           int x = k.forward.x().offset() + i;
           input(xs, x, rows, c, maps, map + j, ds, k.dx.offset() + i);
