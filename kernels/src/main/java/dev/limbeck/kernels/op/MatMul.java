@@ -125,7 +125,7 @@ public record MatMul(
             ? (from, to, start, end, block, at) ->
                 Gemm.copy(as, ao + start * m + from, m, end - start, to - from, block, at)
             : (from, to, start, end, block, at) ->
-                Gemm.copy(as, ao + from * k + start, k, to - from, end - start, block, at);
+                Gemm.transpose(as, ao + from * k + start, k, end - start, to - from, block, at);
     Product.Packer right =
         transposeB
             ? (from, to, start, end, block, at) ->
@@ -133,10 +133,10 @@ public record MatMul(
             : (from, to, start, end, block, at) ->
                 Gemm.copy(bs, bo + from * n + start, n, to - from, end - start, block, at);
     if (accumulate) {
-      return new Product(m, n, k, left, transposeA, right, c.floats(), co, n, c.floats(), co);
+      return new Product(m, n, k, left, true, right, c.floats(), co, n, c.floats(), co);
     }
     float[] init = bias == null ? Gemm.zeros(n) : bias.floats();
     int io = bias == null ? 0 : bias.offset();
-    return new Product(m, n, k, left, transposeA, right, init, io, 0, c.floats(), co);
+    return new Product(m, n, k, left, true, right, init, io, 0, c.floats(), co);
   }
 }
