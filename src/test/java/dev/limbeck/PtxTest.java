@@ -33,6 +33,8 @@ class PtxTest {
               "sm_75", "75", "sm_80", "80", "sm_86", "80", "sm_89", "80", "sm_90", "90", "sm_100",
               "90", "sm_120", "90"));
 
+  private static final int RETRIES = 2;
+
   private static final Pattern ENTRY = Pattern.compile("\\.entry\\s+(\\w+)");
   private static final Pattern LAUNCH =
       Pattern.compile("\\.kernel\\(\\s*\"(\\w+)\",\\s*\"(\\w+)\"\\)");
@@ -201,17 +203,29 @@ class PtxTest {
     }
     String script = Project.root().resolve("kernels/ptx").toString();
     assertTrue(output(List.of(script, "--into", folder.toString())).isPresent(), script);
-    for (Path source : sources().values()) {
-      for (String capability : CAPABILITIES) {
-        Path committed = ptx(source, capability);
-        Path fresh = folder.resolve(committed.getFileName());
-        assertEquals(Files.exists(fresh), Files.exists(committed), committed + ": run kernels/ptx");
-        if (Files.exists(fresh)) {
-          String text = Project.unzipped(fresh);
-          assertEquals(text, Project.unzipped(committed), committed + " is stale: run kernels/ptx");
-        }
+    for (Map.Entry<String, Path> source : sources().entrySet()) {
+      // nvcc 13.0 was seen to order reads of shared memory in one of several ways from run to run.
+      for (int again = 0; again < RETRIES && !stale(source.getValue(), folder).isEmpty(); again++) {
+        output(List.of(script, "--into", folder.toString(), source.getKey()));
+      }
+      assertEquals("", stale(source.getValue(), folder));
+    }
+  }
+
+  /** Says which PTX of a source is not what was made in a folder, or nothing. */
+  private static String stale(Path source, Path folder) {
+    for (String capability : CAPABILITIES) {
+      Path committed = ptx(source, capability);
+      Path fresh = folder.resolve(committed.getFileName());
+      boolean same = Files.exists(fresh) == Files.exists(committed);
+      if (same && Files.exists(fresh)) {
+        same = Project.unzipped(fresh).equals(Project.unzipped(committed));
+      }
+      if (!same) {
+        return Project.name(committed) + " is stale: run kernels/ptx";
       }
     }
+    return "";
   }
 
   /** What one kernel takes on one processor. */
