@@ -161,7 +161,8 @@ const Algorithm *find(Direction direction, int id) {
 
 const char *objection(Direction direction, const Algorithm &algorithm, const Problem &problem) {
   const Family family = family_of(direction, algorithm.id);
-  if (family == Family::kNever) return "not implemented by cuDNN";
+  // NVIDIA names these algorithms and refuses them itself: the refusal is the whole behaviour.
+  if (family == Family::kNever) return "an algorithm that cuDNN names and refuses for every problem";
   if (!takes_type(family, problem.type)) return "not listed for this data type";
   if (problem.w.nhwc) return channels_last_objection(direction, algorithm, problem);
   if (direction != Direction::kForward && !problem.y.nchw) return "takes dy in NCHW when the filter is";

@@ -15,7 +15,7 @@ public interface Libraries {
    * @shape op(A) [batch,m,k], op(B) [batch,k,n], C [batch,m,n], row by row; a transposed operand is
    *     stored with its last two axes exchanged
    */
-  boolean matMul(
+  default boolean matMul(
       int batch,
       int m,
       int n,
@@ -25,7 +25,9 @@ public interface Libraries {
       Buffer b,
       boolean transposeB,
       Buffer c,
-      boolean accumulate);
+      boolean accumulate) {
+    return false;
+  }
 
   /** What a convolution computes from the other two of x, w and y. */
   enum Pass {
@@ -63,6 +65,8 @@ public interface Libraries {
    * @param weight [o,kh,kw,c], or its gradient
    * @param y [n,outH,outW,o], or its gradient
    */
-  boolean convolve(
-      Pass pass, Convolution sizes, Buffer x, Buffer weight, Buffer y, boolean accumulate);
+  default boolean convolve(
+      Pass pass, Convolution sizes, Buffer x, Buffer weight, Buffer y, boolean accumulate) {
+    return false;
+  }
 }
