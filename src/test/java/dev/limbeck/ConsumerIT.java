@@ -97,7 +97,7 @@ class ConsumerIT {
     Sampler oneStep = Samplers.of(Samplers.Method.RENOISING, 80);
     UNetConfig config = UNetConfig.toy(1).withClasses(10);
     Model model = Model.create(config, 8, oneStep, Device.cpu(), 0);
-    Model.save(file, config, 8, oneStep, model.network().params(), "nothing");
+    model.save(file, "nothing");
     model.network().close();
     return file;
   }

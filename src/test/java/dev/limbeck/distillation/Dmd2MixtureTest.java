@@ -71,7 +71,7 @@ class Dmd2MixtureTest {
         new Teacher(
             exact,
             null,
-            () -> new Mlp(Mlp.Config.toy(2, 0), device, Rng.of(4)),
+            guided -> new Mlp(Mlp.Config.toy(2, 0).withGuidanceInput(guided), device, Rng.of(4)),
             new Preconditioning.Edm(),
             Shape.of(2),
             0);

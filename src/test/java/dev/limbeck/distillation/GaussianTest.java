@@ -46,7 +46,7 @@ class GaussianTest {
     return new Teacher(
         EXACT,
         null,
-        () -> new Mlp(Mlp.Config.toy(2, 0), device, Rng.of(4)),
+        guided -> new Mlp(Mlp.Config.toy(2, 0).withGuidanceInput(guided), device, Rng.of(4)),
         new Preconditioning.Edm(),
         Shape.of(2),
         0);

@@ -24,7 +24,7 @@ class TrainerTest {
   private static final int BATCH = 4;
 
   static List<String> methods() {
-    List<String> all = new ArrayList<>(Methods.names());
+    List<String> all = new ArrayList<>(Methods.allNames());
     all.add("edm");
     return all;
   }
@@ -54,7 +54,7 @@ class TrainerTest {
         Checkpoint.restore(checkpoint, distiller, distiller.name() + " batch " + BATCH + " test");
       }
       trainer.run(from, to);
-      return values(distiller.studentParameters());
+      return values(distiller.student().network().params());
     }
   }
 
@@ -169,7 +169,7 @@ class TrainerTest {
           "step 2, objective edm: the loss is NaN; every parameter is finite, so look at its input",
           e.getMessage());
       assertEquals(List.of(0L, 1L), told);
-      assertArrayEquals(expected, values(distiller.studentParameters()));
+      assertArrayEquals(expected, values(distiller.student().network().params()));
     }
   }
 

@@ -53,7 +53,9 @@ class CudaStepTest {
       Tensor sigma = Tensor.of(device, Shape.of(BATCH), 0.1f * number, 0.7f);
       Tensor noisy = x.add(random.normal(device, x.shape()));
       Tensor labels = Tensor.of(device, Shape.of(BATCH), number, 3);
-      Var y = net.forward(tape.input(noisy), sigma, labels, new Dropout(0.1f, random.nextKey()));
+      Var y =
+          net.forward(
+              tape.input(noisy), Condition.of(sigma, labels), new Dropout(0.1f, random.nextKey()));
       Var loss = RowOps.meanSquaredError(y, x, Tensor.full(device, Shape.of(BATCH), 1f));
       tape.backward(loss);
       tape.keep(loss.value());

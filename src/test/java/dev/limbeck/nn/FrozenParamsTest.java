@@ -33,7 +33,8 @@ class FrozenParamsTest {
 
   private static Var answer(UNet net, Var x) {
     Tensor noise = Tensor.of(net.device(), Shape.of(2), 0.3f, -0.2f);
-    return net.forward(x, noise, Tensor.of(net.device(), Shape.of(2), 1, 3), Dropout.off());
+    return net.forward(
+        x, Condition.of(noise, Tensor.of(net.device(), Shape.of(2), 1, 3)), Dropout.off());
   }
 
   private static void step(UNet net, Tensor x) {

@@ -62,7 +62,7 @@ class SteadyStepTest {
     Device device = net.device();
     net.params().zeroGradients();
     try (Tape tape = Tape.open(net.params().list())) {
-      Var y = net.forward(tape.input(x), noise, labels, Dropout.off());
+      Var y = net.forward(tape.input(x), Condition.of(noise, labels), Dropout.off());
       tape.backward(RowOps.meanSquaredError(y, x, Tensor.full(device, Shape.of(4), 1f)));
     }
     optimizer.step(1f, 1f, average);

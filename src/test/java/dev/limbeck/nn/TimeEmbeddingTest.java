@@ -19,7 +19,10 @@ class TimeEmbeddingTest {
         Scope scope = Scope.open();
         TimeEmbedding embedding = new TimeEmbedding(device, features, width)) {
       Var beside = Var.constant(Tensor.zeros(device, Shape.of(1)));
-      return embedding.forward(Tensor.of(device, Shape.of(t.length), t), beside).value().toFloats();
+      return embedding
+          .forward(Var.constant(Tensor.of(device, Shape.of(t.length), t)), beside)
+          .value()
+          .toFloats();
     }
   }
 
@@ -66,7 +69,7 @@ class TimeEmbeddingTest {
         Scope scope = Scope.open();
         TimeEmbedding embedding = new TimeEmbedding(device, TimeFeatures.positional(), 4)) {
       Tensor t = Tensor.zeros(device, Shape.of(2, 1));
-      assertThrows(ShapeException.class, () -> embedding.forward(t, Var.constant(t)));
+      assertThrows(ShapeException.class, () -> embedding.forward(Var.constant(t), Var.constant(t)));
     }
   }
 }

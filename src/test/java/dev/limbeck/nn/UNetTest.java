@@ -97,7 +97,11 @@ class UNetTest {
     Tensor t = Tensor.of(device, Shape.of(2), 0.3f, 1.7f);
     Tensor guidance = net.config().guidanceInput() ? Tensor.of(device, Shape.of(2), 1f, 2f) : null;
     Var in = tape == null ? Var.constant(x) : tape.inputWithGradient(x);
-    Var y = net.forward(in, t, labels(net.config(), device), guidance, new Dropout(0.5f, 77));
+    Var y =
+        net.forward(
+            in,
+            new Condition(Var.constant(t), labels(net.config(), device), guidance),
+            new Dropout(0.5f, 77));
     float[] weights = new float[y.value().size()];
     Rng.of(4).normal(weights);
     float[] output = y.value().toFloats();
@@ -229,7 +233,9 @@ class UNetTest {
           Var x = Var.constant(Tensor.zeros(device, shape));
           Tensor t = Tensor.zeros(device, Shape.of(1));
           String message =
-              assertThrows(ShapeException.class, () -> net.forward(x, t, null, Dropout.off()))
+              assertThrows(
+                      ShapeException.class,
+                      () -> net.forward(x, Condition.of(t, null), Dropout.off()))
                   .getMessage();
           assertTrue(message.contains(shape.toString()), message);
         }
@@ -237,11 +243,13 @@ class UNetTest {
       try (Scope scope = Scope.open()) {
         Var x = Var.constant(Tensor.zeros(device, Shape.of(1, 4, 12, 2)));
         Tensor t = Tensor.zeros(device, Shape.of(1));
-        assertEquals(x.shape(), net.forward(x, t, null, Dropout.off()).shape());
+        assertEquals(x.shape(), net.forward(x, Condition.of(t, null), Dropout.off()).shape());
         Tensor two = Tensor.zeros(device, Shape.of(2));
-        assertThrows(ShapeException.class, () -> net.forward(x, two, null, Dropout.off()));
+        assertThrows(
+            ShapeException.class, () -> net.forward(x, Condition.of(two, null), Dropout.off()));
         Tensor label = Tensor.of(device, Shape.of(2), 0, 0);
-        assertThrows(ShapeException.class, () -> net.forward(x, t, label, Dropout.off()));
+        assertThrows(
+            ShapeException.class, () -> net.forward(x, Condition.of(t, label), Dropout.off()));
       }
     }
   }
@@ -255,12 +263,14 @@ class UNetTest {
       Var x = Var.constant(Rng.of(2).normal(device, Shape.of(2, 8, 8, 1)));
       Tensor t = Tensor.of(device, Shape.of(2), 0f, 1f);
       int none = config.nullLabel();
-      float[] absent = net.forward(x, t, null, Dropout.off()).value().toFloats();
+      float[] absent = net.forward(x, Condition.of(t, null), Dropout.off()).value().toFloats();
       Tensor nulls = Tensor.of(device, Shape.of(2), none, none);
       Tensor zeros = Tensor.of(device, Shape.of(2), 0, 0);
-      assertArrayEquals(absent, net.forward(x, t, nulls, Dropout.off()).value().toFloats());
+      assertArrayEquals(
+          absent, net.forward(x, Condition.of(t, nulls), Dropout.off()).value().toFloats());
       assertFalse(
-          Arrays.equals(absent, net.forward(x, t, zeros, Dropout.off()).value().toFloats()));
+          Arrays.equals(
+              absent, net.forward(x, Condition.of(t, zeros), Dropout.off()).value().toFloats()));
     }
   }
 
@@ -271,16 +281,16 @@ class UNetTest {
       Tensor noise = Rng.of(2).normal(device, Shape.of(2, 8, 8, 1));
       Tensor t = Tensor.of(device, Shape.of(2), 0f, 1f);
       Var x = Var.constant(noise);
-      Network.Answer both = net.forwardWithFeatures(x, t, null, Dropout.off());
-      Var alone = net.features(x, t, null, Dropout.off());
+      Network.Answer both = net.forwardWithFeatures(x, Condition.of(t, null), Dropout.off());
+      Var alone = net.features(x, Condition.of(t, null), Dropout.off());
       assertEquals(Shape.of(2, 4, 4, net.featureChannels()), alone.shape());
       assertArrayEquals(alone.value().toFloats(), both.features().value().toFloats());
       assertArrayEquals(
-          net.forward(x, t, null, Dropout.off()).value().toFloats(),
+          net.forward(x, Condition.of(t, null), Dropout.off()).value().toFloats(),
           both.output().value().toFloats());
       try (Tape tape = Tape.open(List.of())) {
         Var in = tape.inputWithGradient(noise);
-        Var f = net.features(in, t, null, Dropout.off());
+        Var f = net.features(in, Condition.of(t, null), Dropout.off());
         tape.backward(f.square().mean());
         assertTrue(Arrays.stream(toDoubles(in.gradient())).anyMatch(g -> g != 0));
       }
@@ -328,7 +338,7 @@ class UNetTest {
       long before = device.memory().liveBytes();
       device.resetPeak();
       try (Scope inner = Scope.open()) {
-        net.forward(Var.constant(x), t, null, Dropout.off());
+        net.forward(Var.constant(x), Condition.of(t, null), Dropout.off());
       }
       assertEquals(before, device.memory().liveBytes());
       long activation = 16L * 16 * 16 * 32 * Float.BYTES;
@@ -350,7 +360,7 @@ class UNetTest {
       for (int step = 0; step < 3; step++) {
         device.resetPeak();
         try (Tape tape = Tape.open(net.params().list())) {
-          Var y = net.forward(tape.input(x), t, null, Dropout.off());
+          Var y = net.forward(tape.input(x), Condition.of(t, null), Dropout.off());
           tape.backward(y.square().mean());
         }
         assertEquals(before, device.memory().liveBytes());
@@ -381,7 +391,7 @@ class UNetTest {
       Tensor labels = Tensor.of(device, Shape.of(4), 0, 1, 2, 3);
       try (Tape tape = Tape.open(net.params().list())) {
         Var x = tape.input(Rng.of(2).normal(device, Shape.of(4, 2)));
-        Var y = net.forward(x, t, labels, Dropout.off());
+        Var y = net.forward(x, Condition.of(t, labels), Dropout.off());
         assertEquals(Shape.of(4, 2), y.shape());
         tape.backward(y.square().mean());
       }
@@ -389,9 +399,10 @@ class UNetTest {
         assertTrue(Arrays.stream(toDoubles(p.gradient())).anyMatch(g -> g != 0), p.name());
       }
       Var x = Var.constant(Rng.of(2).normal(device, Shape.of(4, 2)));
-      assertEquals(Shape.of(4, 64), net.features(x, t, null, Dropout.off()).shape());
+      assertEquals(Shape.of(4, 64), net.features(x, Condition.of(t, null), Dropout.off()).shape());
       assertThrows(
-          ShapeException.class, () -> net.forward(Var.constant(t), t, labels, Dropout.off()));
+          ShapeException.class,
+          () -> net.forward(Var.constant(t), Condition.of(t, labels), Dropout.off()));
     }
   }
 }

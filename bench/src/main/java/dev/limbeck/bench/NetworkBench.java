@@ -8,6 +8,7 @@ import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
 import dev.limbeck.kernels.Scope;
+import dev.limbeck.nn.Condition;
 import dev.limbeck.nn.UNet;
 import dev.limbeck.nn.UNetConfig;
 import dev.limbeck.nn.UNetConfig.AttendIn;
@@ -79,7 +80,7 @@ public class NetworkBench extends JobBench {
   @Benchmark
   public void forward(Images images) {
     try (Scope scope = Scope.open()) {
-      frozen.forward(Var.constant(x), noise, labels, Dropout.off());
+      frozen.forward(Var.constant(x), Condition.of(noise, labels), Dropout.off());
     }
     images.images += batch;
   }
@@ -89,7 +90,7 @@ public class NetworkBench extends JobBench {
   public void trainingStep(Images images) {
     net.params().zeroGradients();
     try (Tape tape = Tape.open(net.params().list())) {
-      Var y = net.forward(tape.input(x), noise, labels, Dropout.off());
+      Var y = net.forward(tape.input(x), Condition.of(noise, labels), Dropout.off());
       tape.backward(RowOps.meanSquaredError(y, target, ones));
     }
     optimizer.step(1f, 1f, ema);

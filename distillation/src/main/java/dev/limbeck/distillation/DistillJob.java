@@ -7,7 +7,6 @@ import dev.limbeck.distillation.data.ImageGrid;
 import dev.limbeck.distillation.data.SafeFiles;
 import dev.limbeck.distillation.report.HtmlReport;
 import dev.limbeck.kernels.Device;
-import dev.limbeck.nn.Params;
 import dev.limbeck.tensor.Json;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -133,10 +132,7 @@ public final class DistillJob {
     Distiller distiller = Methods.of(method).create(options.preset, source);
     String origin = "teacher " + teacher.hash() + " guidance " + options.guidance;
     job().train(method, distiller, origin, log);
-    Params trained = distiller.studentParameters();
-    Model student =
-        Model.create(teacher.config(), teacher.side(), distiller.sampler(), options.device, 0);
-    student.network().params().copyFrom(trained);
+    Model student = teacher.student(distiller);
     job().save("student-" + method, student, method + ", seed " + options.seed);
     return new Student(method, student);
   }

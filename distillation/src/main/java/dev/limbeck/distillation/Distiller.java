@@ -1,6 +1,6 @@
 package dev.limbeck.distillation;
 
-import dev.limbeck.distillation.diffusion.Denoiser;
+import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.Samplers.Sampler;
 import dev.limbeck.nn.Params;
 import dev.limbeck.tensor.Rng;
@@ -39,11 +39,8 @@ public interface Distiller {
   /** Every network that training changes, by name. */
   Map<String, Params> networks();
 
-  /** The trained result, as it is sampled. */
-  Denoiser student();
-
-  /** The result's parameters, as they are saved. */
-  Params studentParameters();
+  /** The trained result as it stands, as it is sampled and saved. */
+  NetworkDenoiser student();
 
   /** How the result is sampled. */
   Sampler sampler();

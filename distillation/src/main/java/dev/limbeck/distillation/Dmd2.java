@@ -50,6 +50,7 @@ public final class Dmd2 implements Distiller {
   public static final Method METHOD =
       new Method(
           "dmd2",
+          "distribution matching with a critic, and a classifier where it is switched on",
           (preset, teacher) ->
               new Dmd2(
                   preset.settings(Config.class, () -> Config.of(preset)), teacher, preset.batch()));
@@ -430,16 +431,11 @@ public final class Dmd2 implements Distiller {
   }
 
   @Override
-  public Denoiser student() {
+  public NetworkDenoiser student() {
     if (ema != null) {
       ema.copyTo(result.network().params());
     }
     return result;
-  }
-
-  @Override
-  public Params studentParameters() {
-    return ema == null ? generator.network().params() : ema.params();
   }
 
   @Override

@@ -3,13 +3,11 @@ package dev.limbeck.distillation;
 import dev.limbeck.autograd.RowOps;
 import dev.limbeck.autograd.Tape;
 import dev.limbeck.autograd.Var;
-import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
 import dev.limbeck.distillation.diffusion.Samplers.Sampler;
-import dev.limbeck.nn.Network;
 import dev.limbeck.nn.Params;
 import dev.limbeck.nn.optim.AdamW;
 import dev.limbeck.nn.optim.Ema;
@@ -17,7 +15,6 @@ import dev.limbeck.nn.optim.Optimizer;
 import dev.limbeck.tensor.Tensor;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Supplier;
 
 /**
  * Trains a diffusion teacher: E λ(σ) ‖D(x₀ + σ n, σ) − x₀‖² with ln σ normally distributed.
@@ -71,14 +68,14 @@ public final class EdmTraining implements Distiller {
 
   public EdmTraining(
       Config config,
-      Supplier<Network> blueprint,
+      Teacher.Blueprint blueprint,
       Preconditioning preconditioning,
       int classes,
       int batch) {
     this.config = config;
     this.classes = classes;
-    this.model = new NetworkDenoiser(blueprint.get(), preconditioning);
-    this.average = new NetworkDenoiser(blueprint.get(), preconditioning);
+    this.model = new NetworkDenoiser(blueprint.create(false), preconditioning);
+    this.average = new NetworkDenoiser(blueprint.create(false), preconditioning);
     this.optimizer =
         new AdamW(model.network().params(), AdamW.Config.of((float) config.learningRate));
     Ema.Kind kind = Ema.Kind.halfLife(config.emaHalfLife, 0.05);
@@ -170,14 +167,9 @@ public final class EdmTraining implements Distiller {
   }
 
   @Override
-  public Denoiser student() {
+  public NetworkDenoiser student() {
     ema.copyTo(average.network().params());
     return average;
-  }
-
-  @Override
-  public Params studentParameters() {
-    return ema.params();
   }
 
   @Override

@@ -3,15 +3,51 @@ package dev.limbeck.distillation;
 import java.util.List;
 import java.util.stream.Collectors;
 
-/** The methods of distillation; a further one is a class and its line here. */
+/**
+ * The methods of distillation; a further one is a class and its line here.
+ *
+ * <p>A variation and a method joined by {@code +} make a method too.
+ */
 public final class Methods {
   private static final List<Method> ALL = List.of(ProgressiveDistillation.METHOD, Dmd2.METHOD);
+  private static final List<Variation> VARIATIONS = List.of();
+
+  /** What a run without a choice takes: the best at several steps, and the best at one. */
+  private static final List<String> DEFAULT = List.of("pd", "dmd2");
 
   private Methods() {}
 
-  /** Every method's name, in the order in which a run without a choice takes them. */
+  /** Every method's name, without those that variations make. */
   public static List<String> names() {
     return ALL.stream().map(Method::name).collect(Collectors.toList());
+  }
+
+  /** Every method's name, with those that variations make. */
+  public static List<String> allNames() {
+    List<String> all = names();
+    for (Variation variation : VARIATIONS) {
+      variation.bases().forEach(base -> all.add(variation.name() + "+" + base));
+    }
+    return all;
+  }
+
+  /** The names of the methods that a run without a choice takes, in its order. */
+  public static List<String> byDefault() {
+    return DEFAULT;
+  }
+
+  /** One line for each method and variation. */
+  public static String list() {
+    StringBuilder text = new StringBuilder();
+    for (Method method : ALL) {
+      text.append(String.format("%n  %-14s %s", method.name(), method.summary()));
+    }
+    for (Variation variation : VARIATIONS) {
+      String bases = String.join(", ", variation.bases());
+      text.append(
+          String.format("%n  %-14s %s (%s)", variation.name() + "+…", variation.summary(), bases));
+    }
+    return text.toString();
   }
 
   /**
@@ -20,12 +56,19 @@ public final class Methods {
    * @throws IllegalArgumentException if there is none
    */
   public static Method of(String name) {
+    int plus = name.indexOf('+');
+    if (plus >= 0) {
+      for (Variation variation : VARIATIONS) {
+        if (variation.name().equals(name.substring(0, plus))) {
+          return variation.of(of(name.substring(plus + 1)));
+        }
+      }
+    }
     for (Method method : ALL) {
       if (method.name().equals(name)) {
         return method;
       }
     }
-    throw new IllegalArgumentException(
-        "there is no method \"" + name + "\"; known are " + String.join(", ", names()));
+    throw new IllegalArgumentException("there is no method \"" + name + "\"; known are" + list());
   }
 }

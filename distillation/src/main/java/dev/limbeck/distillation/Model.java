@@ -8,7 +8,6 @@ import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
 import dev.limbeck.distillation.diffusion.Samplers.Sampler;
 import dev.limbeck.kernels.Device;
-import dev.limbeck.nn.Params;
 import dev.limbeck.nn.UNet;
 import dev.limbeck.nn.UNetConfig;
 import dev.limbeck.tensor.Json;
@@ -27,21 +26,42 @@ import java.util.zip.CRC32C;
  * A denoising network on disk: what it is made of, and how it is meant to be sampled.
  *
  * @param side height and width of its images
+ * @param guidanceWeight the weight w that a network with an input for it is told
  */
-public record Model(UNetConfig config, int side, Sampler sampler, UNet network) {
+public record Model(
+    UNetConfig config,
+    int side,
+    Sampler sampler,
+    Preconditioning preconditioning,
+    double guidanceWeight,
+    UNet network) {
   private static final String CONFIG = "limbeck.unet";
   private static final String SIDE = "limbeck.side";
   private static final String SAMPLER = "limbeck.sampler";
+  private static final String PRECONDITIONING = "limbeck.preconditioning";
+  private static final String GUIDANCE = "limbeck.guidance";
 
-  /** A model with freshly drawn weights. */
+  /** A model of EDM's preconditioning with freshly drawn weights. */
   public static Model create(
       UNetConfig config, int side, Sampler sampler, Device device, long seed) {
-    return new Model(config, side, sampler, new UNet(config, device, Rng.of(seed)));
+    UNet network = new UNet(config, device, Rng.of(seed));
+    return new Model(config, side, sampler, new Preconditioning.Edm(), 0, network);
   }
 
-  /** D(x, σ) with EDM's preconditioning. */
+  /** A student of this model's architecture, with parameters of its own. */
+  public Model student(Distiller distiller) {
+    NetworkDenoiser trained = distiller.student();
+    Device device = network.params().device();
+    UNetConfig like = config.withGuidanceInput(trained.network().takesGuidance());
+    UNet copy = new UNet(like, device, Rng.of(0));
+    copy.params().copyFrom(trained.network().params());
+    return new Model(
+        like, side, distiller.sampler(), trained.preconditioning(), trained.guidanceWeight(), copy);
+  }
+
+  /** D(x, σ). */
   public NetworkDenoiser denoiser() {
-    return new NetworkDenoiser(network, new Preconditioning.Edm());
+    return new NetworkDenoiser(network, preconditioning, guidanceWeight);
   }
 
   /** This model as what students learn from. */
@@ -49,7 +69,10 @@ public record Model(UNetConfig config, int side, Sampler sampler, UNet network) 
     Device device = network.params().device();
     Shape sample = Shape.of(side, side, config.inChannels());
     return Teacher.of(
-        denoiser(), () -> new UNet(config, device, Rng.of(0)), sample, config.classes());
+        denoiser(),
+        guidanceInput -> new UNet(config.withGuidanceInput(guidanceInput), device, Rng.of(0)),
+        sample,
+        config.classes());
   }
 
   /** Identifies the weights: a checksum of their bits. */
@@ -86,17 +109,18 @@ public record Model(UNetConfig config, int side, Sampler sampler, UNet network) 
     return Resources.withPath(name, path -> load(path, device));
   }
 
-  /** Writes parameters that fit this model's configuration; an earlier file survives a failure. */
-  public static void save(
-      Path file, UNetConfig config, int side, Sampler sampler, Params params, String made) {
+  /** Writes the model; an earlier file survives a failure. */
+  public void save(Path file, String made) {
     Map<String, Tensor> tensors = new LinkedHashMap<>();
-    for (Parameter p : params.list()) {
+    for (Parameter p : network.params().list()) {
       tensors.put(p.name(), p.value());
     }
     Map<String, String> metadata = new LinkedHashMap<>();
     metadata.put(CONFIG, Json.write(config.toJson()));
     metadata.put(SIDE, Integer.toString(side));
     metadata.put(SAMPLER, sampler.text());
+    metadata.put(PRECONDITIONING, preconditioning.text());
+    metadata.put(GUIDANCE, Double.toString(guidanceWeight));
     metadata.put("limbeck.made", made);
     try {
       TensorFile.write(file, tensors, metadata);
@@ -120,7 +144,13 @@ public record Model(UNetConfig config, int side, Sampler sampler, UNet network) 
       UNetConfig config = UNetConfig.fromJson(Json.parseObject(metadata.get(CONFIG)));
       int side = Integer.parseInt(metadata.get(SIDE));
       Sampler sampler = Samplers.parse(metadata.get(SAMPLER));
-      Model model = create(config, side, sampler, device, 0);
+      // Files from before there was a choice name neither of the two.
+      Preconditioning preconditioning =
+          Preconditioning.parse(
+              metadata.getOrDefault(PRECONDITIONING, new Preconditioning.Edm().text()));
+      double guidance = Double.parseDouble(metadata.getOrDefault(GUIDANCE, "0"));
+      UNet network = new UNet(config, device, Rng.of(0));
+      Model model = new Model(config, side, sampler, preconditioning, guidance, network);
       for (Parameter p : model.network.params().list()) {
         if (!saved.contains(p.name()) || !saved.shape(p.name()).equals(p.value().shape())) {
           throw new TrainingException(

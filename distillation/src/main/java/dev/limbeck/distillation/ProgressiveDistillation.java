@@ -31,11 +31,12 @@ import java.util.Map;
  *
  * @paper Salimans and Ho 2022, arXiv 2202.00512, algorithm 2
  */
-public final class ProgressiveDistillation implements Distiller {
+public final class ProgressiveDistillation implements InputDriven {
   /** Offered as {@code pd}. */
   public static final Method METHOD =
       new Method(
           "pd",
+          "progressive distillation: halves the number of steps again and again",
           (preset, teacher) ->
               new ProgressiveDistillation(
                   preset.settings(Config.class, () -> Config.of(preset)), teacher));
@@ -137,6 +138,7 @@ public final class ProgressiveDistillation implements Distiller {
   private final NetworkDenoiser student;
   private final NetworkDenoiser previous;
   private AdamW optimizer;
+  private NoisyInputs inputs = NoisyInputs.FORWARD;
 
   public ProgressiveDistillation(Config config, Teacher teacher) {
     this.config = config;
@@ -148,6 +150,11 @@ public final class ProgressiveDistillation implements Distiller {
 
   private AdamW freshOptimizer() {
     return new AdamW(student.network().params(), AdamW.Config.of((float) config.learningRate));
+  }
+
+  @Override
+  public void drawFrom(NoisyInputs source) {
+    inputs = source;
   }
 
   @Override
@@ -310,19 +317,16 @@ public final class ProgressiveDistillation implements Distiller {
       int[] interval = input.integers("interval", intervals);
       double[] sigma = new double[interval.length];
       double[] weight = new double[interval.length];
-      double[] ones = new double[interval.length];
       for (int i = 0; i < sigma.length; i++) {
         sigma[i] = levels[2 * interval[i]];
         weight[i] = config.weighting.of(sigma[i]);
-        ones[i] = 1;
       }
       Tensor level = input.perSample(sigma);
-      Tensor noisy =
-          RowOps.combine(input.perSample(ones), input.images(), level, input.noise("noise"));
+      NoisyInputs.Noisy noisy = inputs.at(input, studentLevels(input.step()), interval, null);
       Solver solver = stage(input.step()) == 0 ? config.solver : Solver.EULER;
       Denoiser from = currentTeacher(input.step());
-      Tensor target = target(from, solver, noisy, levels, interval, input, input.labels());
-      Var answer = student.denoise(tape.input(noisy), level, input.labels());
+      Tensor target = target(from, solver, noisy.x(), levels, interval, input, noisy.labels());
+      Var answer = student.denoise(tape.input(noisy.x()), level, noisy.labels());
       return RowOps.meanSquaredError(answer, target, input.perSample(weight));
     }
   }
@@ -333,13 +337,8 @@ public final class ProgressiveDistillation implements Distiller {
   }
 
   @Override
-  public Denoiser student() {
+  public NetworkDenoiser student() {
     return student;
-  }
-
-  @Override
-  public Params studentParameters() {
-    return student.network().params();
   }
 
   @Override

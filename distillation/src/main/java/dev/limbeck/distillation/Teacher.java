@@ -6,7 +6,6 @@ import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.nn.Network;
 import dev.limbeck.nn.Params;
 import dev.limbeck.tensor.Shape;
-import java.util.function.Supplier;
 
 /**
  * What a method distils: a frozen denoiser, and how to make networks like the one behind it.
@@ -22,13 +21,23 @@ import java.util.function.Supplier;
 public record Teacher(
     Denoiser denoiser,
     Params initial,
-    Supplier<Network> blueprint,
+    Blueprint blueprint,
     Preconditioning preconditioning,
     Shape sample,
     int classes) {
+  /** Makes networks of one architecture, each with parameters of its own. */
+  @FunctionalInterface
+  public interface Blueprint {
+    /**
+     * A further network.
+     *
+     * @param guidanceInput whether it is to have an input for the weight of guidance
+     */
+    Network create(boolean guidanceInput);
+  }
+
   /** A teacher that is itself a network. */
-  public static Teacher of(
-      NetworkDenoiser model, Supplier<Network> blueprint, Shape sample, int classes) {
+  public static Teacher of(NetworkDenoiser model, Blueprint blueprint, Shape sample, int classes) {
     return new Teacher(
         model, model.network().params(), blueprint, model.preconditioning(), sample, classes);
   }
@@ -41,9 +50,17 @@ public record Teacher(
 
   /** A trainable network that starts as the teacher, or freshly initialised if that is none. */
   public NetworkDenoiser student() {
-    Network network = blueprint.get();
+    return student(false);
+  }
+
+  /**
+   * As {@link #student()}, with or without an input for the weight of guidance, to which the
+   * network is blind at first.
+   */
+  public NetworkDenoiser student(boolean guidanceInput) {
+    Network network = blueprint.create(guidanceInput);
     if (initial != null) {
-      network.params().copyFrom(initial);
+      network.params().copyNamed(initial);
     }
     return new NetworkDenoiser(network, preconditioning);
   }

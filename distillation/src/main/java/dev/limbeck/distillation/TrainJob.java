@@ -97,7 +97,7 @@ public final class TrainJob {
             options.data.classes(),
             p.batch());
     train("teacher", training, "scratch", log);
-    model.network().params().copyFrom(training.studentParameters());
+    model.network().params().copyFrom(training.student().network().params());
     return model;
   }
 
@@ -132,7 +132,6 @@ public final class TrainJob {
 
   /** Writes a model; an earlier file survives a failure. */
   void save(String name, Model model, String made) {
-    Path file = options.out.resolve(name + ".safetensors");
-    Model.save(file, model.config(), model.side(), model.sampler(), model.network().params(), made);
+    model.save(options.out.resolve(name + ".safetensors"), made);
   }
 }

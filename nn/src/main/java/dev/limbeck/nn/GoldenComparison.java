@@ -86,7 +86,10 @@ public record GoldenComparison(
       Var x = tape.inputWithGradient(images(file, "io.sample", device));
       int n = x.dim(0);
       Var y =
-          net.forward(x, times(file, n, device), labels(file, net.config(), device), Dropout.off());
+          net.forward(
+              x,
+              Condition.of(times(file, n, device), labels(file, net.config(), device)),
+              Dropout.off());
       float[] output = y.value().toFloats();
       Tensor gradient = images(file, "io.output_gradient", device);
       if (!gradient.shape().equals(y.shape())) {

@@ -2,7 +2,6 @@ package dev.limbeck.nn;
 
 import dev.limbeck.autograd.Var;
 import dev.limbeck.tensor.Dropout;
-import dev.limbeck.tensor.Tensor;
 
 /**
  * A function of a noisy batch, its noise condition and its labels, with parameters: what a denoiser
@@ -16,23 +15,26 @@ public interface Network {
    * The network's answer.
    *
    * @param x the noisy batch, first axis N
-   * @param noiseCondition F32 [N]
-   * @param labels I32 [N], or null: no class
    * @param dropout {@link Dropout#off} except while training
    */
-  Var forward(Var x, Tensor noiseCondition, Tensor labels, Dropout dropout);
+  Var forward(Var x, Condition condition, Dropout dropout);
 
   /**
    * The hidden features that a discriminator head reads: a UNet's bottleneck, an MLP's last hidden
    * layer. Cheaper than the answer where the answer takes further layers.
    */
-  Var features(Var x, Tensor noiseCondition, Tensor labels, Dropout dropout);
+  Var features(Var x, Condition condition, Dropout dropout);
 
   /** An answer and the features it was computed from. */
   record Answer(Var output, Var features) {}
 
   /** As {@link #forward} and {@link #features} in one run. */
-  Answer forwardWithFeatures(Var x, Tensor noiseCondition, Tensor labels, Dropout dropout);
+  Answer forwardWithFeatures(Var x, Condition condition, Dropout dropout);
+
+  /** Whether the network has an input for the weight of guidance. */
+  default boolean takesGuidance() {
+    return false;
+  }
 
   /** Everything trainable. */
   Params params();

@@ -189,6 +189,17 @@ public final class Params implements AutoCloseable {
     touch();
   }
 
+  /**
+   * Takes over the values of another network's parameters, each of which this one must have too;
+   * what it has besides stays as it is.
+   */
+  public void copyNamed(Params other) {
+    for (Parameter p : other.list) {
+      get(p.name()).value().copyFrom(p.value());
+    }
+    touch();
+  }
+
   /** New parameters of the same names, shapes and values, with gradients 0. */
   public Params copy() {
     List<String> names = list.stream().map(Parameter::name).toList();

@@ -68,7 +68,8 @@ public final class TimeEmbedding implements AutoCloseable {
   }
 
   /** The features of t (F32 [N]), as a constant of the tape that {@code beside} is on, if any. */
-  public Var forward(Tensor t, Var beside) {
+  public Var forward(Var numbers, Var beside) {
+    Tensor t = numbers.value();
     if (t.shape().rank() != 1 || t.type() != DType.F32) {
       throw new ShapeException("time embedding: expects F32 numbers [N], got " + t);
     }

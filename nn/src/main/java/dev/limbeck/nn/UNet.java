@@ -209,26 +209,21 @@ public final class UNet implements Network, AutoCloseable {
   }
 
   @Override
-  public Var forward(Var x, Tensor noiseCondition, Tensor labels, Dropout dropout) {
-    return forward(x, noiseCondition, labels, null, dropout);
+  public boolean takesGuidance() {
+    return config.guidanceInput();
   }
 
-  /**
-   * As {@link Network#forward}, with a guidance weight per sample.
-   *
-   * @param guidance F32 [N], or null: not guided; a configuration with a guidance input only
-   */
-  public Var forward(
-      Var x, Tensor noiseCondition, Tensor labels, Tensor guidance, Dropout dropout) {
+  @Override
+  public Var forward(Var x, Condition condition, Dropout dropout) {
     try (Scope scope = Scope.open()) {
-      return scope.keep(run(scope, x, noiseCondition, labels, guidance, dropout).output());
+      return scope.keep(run(scope, x, condition, dropout).output());
     }
   }
 
   @Override
-  public Answer forwardWithFeatures(Var x, Tensor noiseCondition, Tensor labels, Dropout dropout) {
+  public Answer forwardWithFeatures(Var x, Condition condition, Dropout dropout) {
     try (Scope scope = Scope.open()) {
-      Answer answer = run(scope, x, noiseCondition, labels, null, dropout);
+      Answer answer = run(scope, x, condition, dropout);
       scope.keep(answer.features());
       scope.keep(answer.output());
       return answer;
@@ -241,10 +236,10 @@ public final class UNet implements Network, AutoCloseable {
    * @shape answer [N, H / 2^(levels - 1), W / 2^(levels - 1), {@link #featureChannels}]
    */
   @Override
-  public Var features(Var x, Tensor noiseCondition, Tensor labels, Dropout dropout) {
+  public Var features(Var x, Condition condition, Dropout dropout) {
     try (Scope scope = Scope.open()) {
-      checkInput(x, noiseCondition);
-      Var e = embedding.forward(x, noiseCondition, labels, null);
+      checkInput(x, condition.noise());
+      Var e = embedding.forward(x, condition);
       return scope.keep(encode(scope, x, e, dropout, null));
     }
   }
@@ -254,10 +249,9 @@ public final class UNet implements Network, AutoCloseable {
     return config.widths().get(config.levels() - 1);
   }
 
-  private Answer run(
-      Scope scope, Var x, Tensor noiseCondition, Tensor labels, Tensor guidance, Dropout dropout) {
-    checkInput(x, noiseCondition);
-    Var e = embedding.forward(x, noiseCondition, labels, guidance);
+  private Answer run(Scope scope, Var x, Condition condition, Dropout dropout) {
+    checkInput(x, condition.noise());
+    Var e = embedding.forward(x, condition);
     Deque<Var> skips = new ArrayDeque<>();
     Var features = encode(scope, x, e, dropout, skips);
     Var h = middleIn.forward(recomputing, dropout, e, features);
@@ -278,7 +272,7 @@ public final class UNet implements Network, AutoCloseable {
     Var y = last.forward(lastNorm.thenSilu(h));
     if (config.divideByTime()) {
       int n = x.dim(0);
-      y = y.div(Var.constant(noiseCondition.reshape(n, 1, 1, 1)));
+      y = y.div(condition.noise().reshape(n, 1, 1, 1));
     }
     return new Answer(y, features);
   }
@@ -315,7 +309,7 @@ public final class UNet implements Network, AutoCloseable {
     }
   }
 
-  private void checkInput(Var x, Tensor noiseCondition) {
+  private void checkInput(Var x, Var noiseCondition) {
     int multiple = config.sideMultiple();
     Shape shape = x.shape();
     if (shape.rank() != 4 || shape.dim(3) != config.inChannels()) {
@@ -332,7 +326,7 @@ public final class UNet implements Network, AutoCloseable {
               + shape);
     }
     if (!noiseCondition.shape().equals(Shape.of(shape.dim(0)))
-        || noiseCondition.type() != DType.F32) {
+        || noiseCondition.value().type() != DType.F32) {
       throw new ShapeException(
           "UNet: expects one F32 noise condition per image, x is "
               + shape

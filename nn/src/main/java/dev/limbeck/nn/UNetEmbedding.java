@@ -84,14 +84,15 @@ final class UNetEmbedding implements AutoCloseable {
   }
 
   /** The embedding after its last SiLU, recorded where {@code x} is. */
-  Var forward(Var x, Tensor noiseCondition, Tensor labels, Tensor guidance) {
+  Var forward(Var x, Condition condition) {
+    Tensor labels = condition.labels();
     try (Scope scope = Scope.open()) {
-      Var f = time.forward(noiseCondition, x);
+      Var f = time.forward(condition.noise(), x);
       if (config.classInput() == ClassInput.TABLE_BEFORE_LAYERS) {
         f = f.add(rows(x, labels));
       }
-      if (guidance != null) {
-        f = f.add(guidanceTerm(x, guidance));
+      if (condition.guidance() != null) {
+        f = f.add(guidanceTerm(x, condition.guidance()));
       }
       Var e = linear2.forward(linear1.forward(f).silu());
       e =
@@ -100,7 +101,7 @@ final class UNetEmbedding implements AutoCloseable {
             case TABLE -> e.add(rows(x, labels));
             case TIME_LIKE -> {
               checkLabels(x, labels, DType.F32, Shape.of(x.dim(0)));
-              Var h = class1.forward(time.forward(labels, x)).silu();
+              Var h = class1.forward(time.forward(Var.constant(labels), x)).silu();
               yield e.add(class2.forward(h));
             }
             case VECTOR -> {
@@ -116,7 +117,7 @@ final class UNetEmbedding implements AutoCloseable {
     if (guidanceFeatures == null) {
       throw new IllegalArgumentException("UNet: this configuration takes no guidance weight");
     }
-    return guidanceProjection.forward(guidanceFeatures.forward(guidance, x));
+    return guidanceProjection.forward(guidanceFeatures.forward(Var.constant(guidance), x));
   }
 
   private Var rows(Var x, Tensor labels) {

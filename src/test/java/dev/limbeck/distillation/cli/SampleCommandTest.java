@@ -29,7 +29,7 @@ class SampleCommandTest {
     Model model =
         Model.create(
             UNetConfig.toy(1).withClasses(10), 8, Samplers.eulerOn(80, 1, 0), Device.cpu(), 0);
-    Model.save(checkpoint, model.config(), 8, model.sampler(), model.network().params(), "nothing");
+    model.save(checkpoint, "nothing");
     model.network().close();
   }
 

@@ -6,6 +6,7 @@ import dev.limbeck.autograd.Tape;
 import dev.limbeck.autograd.Var;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Scope;
+import dev.limbeck.nn.Condition;
 import dev.limbeck.nn.TimeEmbedding;
 import dev.limbeck.nn.UNet;
 import dev.limbeck.nn.optim.AdamW;
@@ -73,14 +74,14 @@ final class LimbeckUNet implements AutoCloseable {
     List<float[]> results = new ArrayList<>();
     if (!work.training()) {
       try (Scope inner = Scope.open()) {
-        Var y = net.forward(Var.constant(x), noise, labels, Dropout.off());
+        Var y = net.forward(Var.constant(x), Condition.of(noise, labels), Dropout.off());
         results.add(read ? y.value().toFloats() : null);
       }
       return results;
     }
     net.params().zeroGradients();
     try (Tape tape = Tape.open(net.params().list())) {
-      Var y = net.forward(tape.input(x), noise, labels, Dropout.off());
+      Var y = net.forward(tape.input(x), Condition.of(noise, labels), Dropout.off());
       if (read) {
         tape.retain(y);
       }
@@ -118,7 +119,7 @@ final class LimbeckUNet implements AutoCloseable {
     try (Scope inner = Scope.open();
         TimeEmbedding features =
             new TimeEmbedding(net.device(), net.config().time(), work.timeWidth())) {
-      return features.forward(noise, Var.constant(x)).value().toFloats();
+      return features.forward(Var.constant(noise), Var.constant(x)).value().toFloats();
     }
   }
 

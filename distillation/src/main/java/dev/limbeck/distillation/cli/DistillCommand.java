@@ -41,8 +41,10 @@ final class DistillCommand implements Callable<Integer> {
       names = "--method",
       split = ",",
       paramLabel = "NAME",
-      description = "pd, dmd2; repeat it or separate by commas (default: all).")
-  private List<String> methods = Methods.names();
+      description =
+          "Name of a method; repeat it or separate by commas (default: pd, dmd2). An unknown one"
+              + " lists them all.")
+  private List<String> methods = Methods.byDefault();
 
   @ArgGroup private Origin origin = new Origin();
 

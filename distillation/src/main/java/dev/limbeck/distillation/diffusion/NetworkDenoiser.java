@@ -3,6 +3,7 @@ package dev.limbeck.distillation.diffusion;
 import dev.limbeck.autograd.RowOps;
 import dev.limbeck.autograd.Var;
 import dev.limbeck.kernels.Scope;
+import dev.limbeck.nn.Condition;
 import dev.limbeck.nn.Network;
 import dev.limbeck.tensor.Dropout;
 import dev.limbeck.tensor.Shape;
@@ -14,12 +15,26 @@ import java.util.function.DoubleUnaryOperator;
  *
  * <p>{@link #denoise(Tensor, Tensor, Tensor)} is the frozen use, {@link #denoise(Var, Tensor,
  * Tensor)} the recorded one.
+ *
+ * @param guidanceWeight the weight w that a network with an input for it is told where the caller
+ *     names none
  */
-public record NetworkDenoiser(Network network, Preconditioning preconditioning)
-    implements Denoiser {
+public record NetworkDenoiser(
+    Network network, Preconditioning preconditioning, double guidanceWeight) implements Denoiser {
+  /** Of a network without guidance, or with the weight 0. */
+  public NetworkDenoiser(Network network, Preconditioning preconditioning) {
+    this(network, preconditioning, 0);
+  }
+
   @Override
   public Tensor denoise(Tensor x, Tensor sigma, Tensor labels) {
     return denoise(Var.constant(x), sigma, labels).value();
+  }
+
+  /** The frozen use with a guidance weight for each sample, F32 [N]. */
+  public Denoiser weighted(Tensor guidance) {
+    return (x, sigma, labels) ->
+        denoise(Var.constant(x), sigma, labels, guidance, Dropout.off()).value();
   }
 
   /**
@@ -28,9 +43,20 @@ public record NetworkDenoiser(Network network, Preconditioning preconditioning)
    * @shape x and the result: [N,…]; sigma: [N]; labels: [N] or null
    */
   public Var denoise(Var x, Tensor sigma, Tensor labels) {
+    return denoise(x, sigma, labels, null, Dropout.off());
+  }
+
+  /**
+   * D(x, σ, w), recorded if x is.
+   *
+   * @param guidance weights, or null for this denoiser's own
+   * @shape x and the result: [N,…]; sigma: [N]; labels: [N] or null; guidance: [N] or null
+   */
+  public Var denoise(Var x, Tensor sigma, Tensor labels, Tensor guidance, Dropout dropout) {
     try (Scope scope = Scope.open()) {
       Coefficients c = Coefficients.of(preconditioning, sigma);
-      Var raw = network.forward(RowOps.scale(c.in, x), c.noise, labels, Dropout.off());
+      Condition condition = condition(x, c, labels, guidance);
+      Var raw = network.forward(RowOps.scale(c.in, x), condition, dropout);
       return scope.keep(RowOps.combine(c.skip, x, c.out, raw));
     }
   }
@@ -43,8 +69,17 @@ public record NetworkDenoiser(Network network, Preconditioning preconditioning)
   public Var features(Var x, Tensor sigma, Tensor labels) {
     try (Scope scope = Scope.open()) {
       Coefficients c = Coefficients.of(preconditioning, sigma);
-      return scope.keep(network.features(RowOps.scale(c.in, x), c.noise, labels, Dropout.off()));
+      Condition condition = condition(x, c, labels, null);
+      return scope.keep(network.features(RowOps.scale(c.in, x), condition, Dropout.off()));
     }
+  }
+
+  private Condition condition(Var x, Coefficients c, Tensor labels, Tensor guidance) {
+    Tensor weights = guidance;
+    if (weights == null && network.takesGuidance()) {
+      weights = Samplers.level(x.value(), guidanceWeight);
+    }
+    return new Condition(Var.constant(c.noise), labels, weights);
   }
 
   /** The four scalings of every sample. */

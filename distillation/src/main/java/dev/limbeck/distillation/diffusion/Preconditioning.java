@@ -1,5 +1,7 @@
 package dev.limbeck.distillation.diffusion;
 
+import java.util.Locale;
+
 /**
  * How a network's raw output F becomes a denoiser: D(x, σ) = c_skip x + c_out F(c_in x, c_noise).
  *
@@ -15,6 +17,28 @@ public interface Preconditioning {
 
   /** The network's noise input. */
   double noise(double sigma);
+
+  /** What {@link #parse} reads. */
+  String text();
+
+  /**
+   * Reads what {@link #text} wrote, as in {@code edm 0.5}.
+   *
+   * @throws IllegalArgumentException if it is anything else
+   */
+  static Preconditioning parse(String text) {
+    String[] words = text.trim().split("\\s+");
+    try {
+      return switch (words[0]) {
+        case "edm" -> new Edm(Double.parseDouble(words[1]));
+        case "consistency" ->
+            new Consistency(Double.parseDouble(words[1]), Double.parseDouble(words[2]));
+        default -> Vp.valueOf(words[0].toUpperCase(Locale.ROOT));
+      };
+    } catch (IllegalArgumentException | ArrayIndexOutOfBoundsException e) {
+      throw new IllegalArgumentException("\"" + text + "\" does not name a preconditioning", e);
+    }
+  }
 
   /**
    * The weight that makes the loss on F uniform over σ: 1/c_out².
@@ -57,6 +81,45 @@ public interface Preconditioning {
     @Override
     public double noise(double sigma) {
       return Math.log(Math.max(sigma, 1e-20)) / 4;
+    }
+
+    @Override
+    public String text() {
+      return "edm " + sigmaData;
+    }
+  }
+
+  /**
+   * EDM's with the boundary moved from 0 to σ_min, where D(x, σ_min) = x exactly: c_skip = σ_d² /
+   * ((σ − σ_min)² + σ_d²), c_out = σ_d (σ − σ_min) / √(σ² + σ_d²).
+   *
+   * @paper Song et al. 2023, arXiv 2303.01469, appendix C
+   */
+  record Consistency(double sigmaData, double sigmaMin) implements Preconditioning {
+    @Override
+    public double skip(double sigma) {
+      double above = sigma - sigmaMin;
+      return sigmaData * sigmaData / (above * above + sigmaData * sigmaData);
+    }
+
+    @Override
+    public double out(double sigma) {
+      return sigmaData * (sigma - sigmaMin) / Math.sqrt(sigma * sigma + sigmaData * sigmaData);
+    }
+
+    @Override
+    public double in(double sigma) {
+      return 1 / Math.sqrt(sigma * sigma + sigmaData * sigmaData);
+    }
+
+    @Override
+    public double noise(double sigma) {
+      return Math.log(Math.max(sigma, 1e-20)) / 4;
+    }
+
+    @Override
+    public String text() {
+      return "consistency " + sigmaData + " " + sigmaMin;
     }
   }
 
@@ -111,6 +174,11 @@ public interface Preconditioning {
     @Override
     public double noise(double sigma) {
       return 1000 * Math.atan(sigma) / (Math.PI / 2);
+    }
+
+    @Override
+    public String text() {
+      return name().toLowerCase(Locale.ROOT);
     }
   }
 }
