@@ -28,6 +28,7 @@ import picocli.CommandLine.ParameterException;
       SampleCommand.class,
       EvaluateCommand.class,
       TrainFeaturesCommand.class,
+      RatesCommand.class,
       CompareGoldenCommand.class,
       InfoCommand.class,
       HelpCommand.class

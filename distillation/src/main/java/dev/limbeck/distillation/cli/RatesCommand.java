@@ -1,0 +1,138 @@
+package dev.limbeck.distillation.cli;
+
+import dev.limbeck.distillation.data.SafeFiles;
+import dev.limbeck.distillation.rates.Experiment;
+import dev.limbeck.distillation.rates.Rates;
+import dev.limbeck.tensor.Json;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.function.Supplier;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** The experiments on statistical rates. */
+@Command(
+    name = "rates",
+    description = {
+      "Measures how the error of a perfectly trained consistency model falls with steps, samples,"
+          + " dimension, scores, intervals and sampling steps (V1 to V6).",
+      "Writes a plot for each, rates.json and rates.txt."
+    },
+    mixinStandardHelpOptions = true)
+final class RatesCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+  @Mixin private SeedOption seed;
+  @Mixin private OutOption out;
+
+  @Option(names = "--quick", description = "Smaller samples and fewer repetitions.")
+  private boolean quick;
+
+  @Option(
+      names = "--only",
+      split = ",",
+      paramLabel = "ID",
+      description = "Some of V1 to V6, separated by commas (default: all).")
+  private List<String> only;
+
+  @Override
+  public Integer call() throws IOException {
+    Map<String, Supplier<Experiment>> all = new Rates(seed.seed(), quick).experiments();
+    List<String> chosen = only == null ? List.copyOf(all.keySet()) : only;
+    for (String id : chosen) {
+      if (!all.containsKey(id)) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "there is no experiment " + id + "; known are " + String.join(", ", all.keySet()));
+      }
+    }
+    Path folder = out.folder("rates");
+    PrintWriter console = spec.commandLine().getOut();
+    StringBuilder text = new StringBuilder();
+    List<Object> records = new ArrayList<>();
+    for (String id : chosen) {
+      Experiment experiment = all.get(id).get();
+      String table = table(experiment);
+      console.print(table);
+      console.flush();
+      text.append(table);
+      records.add(json(experiment));
+      SafeFiles.write(folder.resolve(id + ".png"), LogLogPlot.png(experiment));
+    }
+    SafeFiles.write(folder.resolve("rates.txt"), text.toString());
+    Map<String, Object> record = new LinkedHashMap<>();
+    record.put("seed", seed.seed());
+    record.put("quick", quick);
+    record.put("experiments", records);
+    SafeFiles.write(folder.resolve("rates.json"), Json.writePretty(record) + "\n");
+    console.println("see " + folder);
+    return 0;
+  }
+
+  private static String table(Experiment experiment) {
+    StringBuilder text = new StringBuilder();
+    text.append(
+        String.format(
+            Locale.ROOT,
+            "%s %s: %s over %s%n%s%n",
+            experiment.id(),
+            experiment.title(),
+            experiment.yAxis(),
+            experiment.xAxis(),
+            experiment.conclusion()));
+    for (Experiment.Series series : experiment.curves()) {
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "  %-32s slope %6.3f [%6.3f, %6.3f]  theory %-22s ",
+              series.name(),
+              series.slope().value(),
+              series.slope().low(),
+              series.slope().high(),
+              series.expected()));
+      for (int i = 0; i < series.x().length; i++) {
+        text.append(String.format(Locale.ROOT, " %.4g:%.3g", series.x()[i], series.mean(i)));
+      }
+      text.append(String.format("%n"));
+    }
+    return text.append(String.format("%n")).toString();
+  }
+
+  private static Map<String, Object> json(Experiment experiment) {
+    Map<String, Object> record = new LinkedHashMap<>();
+    record.put("id", experiment.id());
+    record.put("title", experiment.title());
+    record.put("conclusion", experiment.conclusion());
+    List<Object> curves = new ArrayList<>();
+    for (Experiment.Series series : experiment.curves()) {
+      Map<String, Object> curve = new LinkedHashMap<>();
+      curve.put("name", series.name());
+      curve.put("theory", series.expected());
+      curve.put("slope", series.slope().value());
+      curve.put("interval", List.of(series.slope().low(), series.slope().high()));
+      List<Object> points = new ArrayList<>();
+      for (int i = 0; i < series.x().length; i++) {
+        List<Object> point = new ArrayList<>();
+        point.add(series.x()[i]);
+        for (double y : series.y()[i]) {
+          point.add(y);
+        }
+        points.add(point);
+      }
+      curve.put("points", points);
+      curves.add(curve);
+    }
+    record.put("curves", curves);
+    return record;
+  }
+}
