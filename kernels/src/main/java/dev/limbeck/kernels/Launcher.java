@@ -39,6 +39,16 @@ public interface Launcher {
    */
   Launcher kernel(String module, String symbol);
 
+  /**
+   * The same for a text of the caller's own, which NVIDIA's NVRTC compiles at its first use; for
+   * kernels that are made at run time. The helpers of {@code device.cuh} stand before it, and each
+   * function is {@code extern "C"}. A module that has no PTX, but a file {@code module.cu} among
+   * the resources beside the kernel's class, is compiled so, too.
+   *
+   * @param source CUDA C++, the same at each call
+   */
+  Launcher kernel(String module, String symbol, String source);
+
   /** The next argument, an {@code int}. */
   Launcher i32(int value);
 
@@ -114,4 +124,21 @@ public interface Launcher {
 
   /** Products and convolutions by the vendor's libraries. */
   Libraries libraries();
+
+  /** How products and convolutions run. */
+  enum Way {
+    /** As follows from shapes, device and libraries: by a library if it takes them. */
+    RULE,
+    /** By a library. */
+    LIBRARY,
+    /** By Limbeck's kernels, with tiles of 64×64. */
+    SMALL_TILES,
+    /** By Limbeck's kernels, with tiles of 128×128 where the result is that large. */
+    LARGE_TILES
+  }
+
+  /** How the kernel that runs now is to run, if it is {@link Tunable}. */
+  default Way way() {
+    return Way.RULE;
+  }
 }

@@ -113,8 +113,7 @@ class CudaDeviceTest {
   @CudaTest
   void elementwiseFunctionsGiveTheProcessorsBits() {
     for (int ptx : new int[] {75, 80, 90}) {
-      SoftwareCuda.option("capability=" + ptx);
-      try (CudaDevice cuda = CudaDevice.open(0);
+      try (CudaDevice cuda = SoftwareCuda.openWithPtx(ptx, CudaDevice.Options.ofProperties());
           CpuDevice cpu = CpuDevice.open(false, 1);
           Scope scope = Scope.open()) {
         assertTrue(cuda.description().contains("PTX " + ptx), cuda.description());

@@ -2,12 +2,16 @@ package dev.limbeck.kernels.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Libraries;
+import dev.limbeck.kernels.Libraries.Convolution;
+import dev.limbeck.kernels.Libraries.Pass;
 import dev.limbeck.kernels.Replay;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
@@ -16,9 +20,11 @@ import dev.limbeck.kernels.op.Conv2dDims;
 import dev.limbeck.kernels.op.Conv2dInputGradient;
 import dev.limbeck.kernels.op.Conv2dSpec;
 import dev.limbeck.kernels.op.Conv2dWeightGradient;
+import dev.limbeck.kernels.op.Launching;
 import dev.limbeck.kernels.op.MatMul;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Random;
 import java.util.function.Function;
 
@@ -28,7 +34,7 @@ class LibrariesTest {
   private static final float TOLERANCE = 2e-5f;
 
   private static CudaDevice open() {
-    return CudaDevice.open(0, CudaDevice.Options.ofProperties().withLibraries(true));
+    return CudaDevice.open(0, SoftwareCuda.withLibraries());
   }
 
   /** Makes a kernel from buffers of these lengths, the last of which is its result. */
@@ -136,14 +142,21 @@ class LibrariesTest {
   }
 
   @CudaTest
+  void statusesHaveTheNamesOfCudnn9() {
+    SoftwareCuda.withLibraries();
+    assertEquals("CUDNN_STATUS_BAD_PARAM (2000)", Dnn.name(2000));
+    assertEquals("CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH (3007)", Dnn.name(3007));
+  }
+
+  @CudaTest
   void aProductIsReplayed() {
     Case product = products().get(0);
     float[] expected;
     try (CudaDevice cuda = open()) {
       expected = run(cuda, product);
     }
-    CudaDevice.Options options = CudaDevice.Options.ofProperties();
-    try (CudaDevice cuda = CudaDevice.open(0, options.withLibraries(true).withExactMemory(false));
+    CudaDevice.Options options = SoftwareCuda.withLibraries();
+    try (CudaDevice cuda = CudaDevice.open(0, options.withExactMemory(false));
         Scope scope = Scope.open();
         Replay replay = cuda.replay()) {
       Buffer result = cuda.allocate(DType.F32, expected.length);
@@ -174,5 +187,104 @@ class LibrariesTest {
       }
       assertEquals(3, cuda.counters().replays());
     }
+  }
+
+  /** Each differs from the first in one number, but for the second: it has the first's hash. */
+  private static final int[][] PRODUCTS = {
+    {2, 2, 33, 8, 0, 0, 0}, {2, 3, 2, 8, 0, 0, 0}, {1, 2, 33, 8, 0, 0, 0}, {2, 4, 33, 8, 0, 0, 0},
+    {2, 2, 31, 8, 0, 0, 0}, {2, 2, 33, 9, 0, 0, 0}, {2, 2, 33, 8, 1, 0, 0}, {2, 2, 33, 8, 0, 1, 0},
+    {2, 2, 33, 8, 0, 0, 1}, {2, 2, 33, 8, 1, 1, 0},
+  };
+
+  @CudaTest
+  void aReplayedProductIsNoOther() {
+    int[] a = PRODUCTS[0];
+    int[] c = PRODUCTS[1];
+    assertEquals(Objects.hash(a[0], a[1], a[2], a[3]), Objects.hash(c[0], c[1], c[2], c[3]));
+    assertEachIsRefusedForEachOther(
+        PRODUCTS.length,
+        (libraries, b, i) -> {
+          int[] p = PRODUCTS[i];
+          return libraries.matMul(
+              p[0], p[1], p[2], p[3], b[0], p[4] > 0, b[1], p[5] > 0, b[2], p[6] > 0);
+        });
+  }
+
+  /** 3×3 on 6×6, same size; the others differ in one number and in what follows from it. */
+  private static final List<Convolution> CONVOLUTIONS =
+      List.of(
+          new Convolution(2, 6, 6, 4, 4, 3, 3, 1, 1, 1, 1, 6, 6),
+          new Convolution(1, 6, 6, 4, 4, 3, 3, 1, 1, 1, 1, 6, 6),
+          new Convolution(2, 7, 6, 4, 4, 3, 3, 1, 1, 1, 1, 7, 6),
+          new Convolution(2, 6, 7, 4, 4, 3, 3, 1, 1, 1, 1, 6, 7),
+          new Convolution(2, 6, 6, 3, 4, 3, 3, 1, 1, 1, 1, 6, 6),
+          new Convolution(2, 6, 6, 4, 3, 3, 3, 1, 1, 1, 1, 6, 6),
+          new Convolution(2, 6, 6, 4, 4, 1, 3, 1, 1, 0, 1, 6, 6),
+          new Convolution(2, 6, 6, 4, 4, 3, 1, 1, 1, 1, 0, 6, 6),
+          new Convolution(2, 6, 6, 4, 4, 3, 3, 2, 1, 1, 1, 3, 6),
+          new Convolution(2, 6, 6, 4, 4, 3, 3, 1, 2, 1, 1, 6, 3),
+          new Convolution(2, 6, 6, 4, 4, 3, 3, 1, 1, 0, 1, 4, 6),
+          new Convolution(2, 6, 6, 4, 4, 3, 3, 1, 1, 1, 0, 6, 4));
+
+  @CudaTest
+  void aReplayedConvolutionIsNoOther() {
+    Pass[] passes = Pass.values();
+    // Each pass of the first, each added to what is there, then the other sizes.
+    int variants = 2 * passes.length;
+    assertEachIsRefusedForEachOther(
+        variants + CONVOLUTIONS.size() - 1,
+        (libraries, b, i) ->
+            libraries.convolve(
+                passes[i < variants ? i % passes.length : 0],
+                CONVOLUTIONS.get(Math.max(0, i - variants + 1)),
+                b[0],
+                b[1],
+                b[2],
+                i < variants && i >= passes.length));
+  }
+
+  /** Call number {@code i} on the same three buffers; false if the library does not take it. */
+  private interface Call {
+    boolean on(Libraries libraries, Buffer[] buffers, int i);
+  }
+
+  private static void assertEachIsRefusedForEachOther(int count, Call call) {
+    CudaDevice.Options options = SoftwareCuda.withLibraries();
+    try (CudaDevice cuda = CudaDevice.open(0, options.withExactMemory(false));
+        Scope scope = Scope.open()) {
+      Buffer[] buffers = new Buffer[3];
+      for (int i = 0; i < buffers.length; i++) {
+        buffers[i] = cuda.allocate(DType.F32, 4096);
+        buffers[i].upload(new float[4096], 0);
+      }
+      for (int recorded = 0; recorded < count; recorded++) {
+        try (Replay replay = cuda.replay()) {
+          for (int run = 0; run < 2; run++) {
+            replayed(replay, cuda, call, buffers, recorded);
+          }
+          for (int other = 0; other < count; other++) {
+            if (other == recorded) {
+              continue;
+            }
+            int number = other;
+            assertThrows(
+                IllegalStateException.class,
+                () -> replayed(replay, cuda, call, buffers, number),
+                other + " passed for " + recorded);
+          }
+          replayed(replay, cuda, call, buffers, recorded);
+        }
+      }
+    }
+  }
+
+  private static void replayed(Replay replay, CudaDevice cuda, Call call, Buffer[] buffers, int i) {
+    replay.run(
+        () ->
+            cuda.execute(
+                new Launching(
+                    buffers[0],
+                    launcher ->
+                        assertTrue(call.on(launcher.libraries(), buffers, i), "call " + i))));
   }
 }

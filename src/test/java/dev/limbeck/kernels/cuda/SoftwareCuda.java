@@ -5,9 +5,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import jcuda.driver.CUdevice;
 import jcuda.driver.JCudaDriver;
+import org.opentest4j.TestAbortedException;
 
 /**
  * The GPU of tests: a software CUDA device, built from {@code src/test/cuda} and loaded in place of
@@ -39,7 +41,7 @@ public final class SoftwareCuda {
       }
     }
     try {
-      Path build = root().resolve("target/cuda");
+      Path build = folder();
       Files.createDirectories(build);
       Path log = build.resolve("build.log");
       Files.deleteIfExists(log);
@@ -54,7 +56,8 @@ public final class SoftwareCuda {
               "-DCMAKE_BUILD_TYPE=Release"));
       run(log, List.of("cmake", "--build", build.toString(), "--parallel", "2"));
       // In this order: the libraries need the driver's.
-      for (String library : List.of("libcuda.so.1", "libcublas.so.12", "libcudnn.so.9")) {
+      for (String library :
+          List.of("libcuda.so.1", "libcublas.so.12", "libcudnn.so.9", "libnvrtc.so.12")) {
         System.load(build.resolve(library).toString());
       }
       String whyNot = Driver.load(() -> JCudaDriver.setExceptionsEnabled(false), "libcuda", "");
@@ -86,6 +89,43 @@ public final class SoftwareCuda {
   /** A device with memory as in production; other tests have one allocation for each buffer. */
   public static CudaDevice openPooled() {
     return CudaDevice.open(0, CudaDevice.Options.ofProperties().withExactMemory(false));
+  }
+
+  /**
+   * A device that takes this PTX and none newer: the software device is given such a capability; of
+   * a GPU older PTX is asked than it could run.
+   *
+   * @throws TestAbortedException if the GPU is too old for it
+   */
+  public static CudaDevice openWithPtx(int ptx, CudaDevice.Options options) {
+    if (isLoaded()) {
+      option("capability=" + ptx);
+    }
+    CudaDevice device = CudaDevice.open(0, options.withPtx(ptx));
+    if (device.capability() != ptx) {
+      device.close();
+      throw new TestAbortedException("this GPU takes no PTX " + ptx);
+    }
+    return device;
+  }
+
+  /**
+   * Options with cuBLAS and cuDNN; the software device has stand-ins for both.
+   *
+   * @throws TestAbortedException on a GPU without them
+   */
+  static CudaDevice.Options withLibraries() {
+    for (Optional<String> absent : List.of(Blas.unavailable(), Dnn.unavailable())) {
+      if (absent.isPresent() && !isLoaded()) {
+        throw new TestAbortedException(absent.get());
+      }
+    }
+    return CudaDevice.Options.ofProperties().withLibraries(true);
+  }
+
+  /** Where the software device is built. */
+  static Path folder() {
+    return root().resolve("target/cuda");
   }
 
   private static Path root() {

@@ -20,8 +20,13 @@ final class Blas implements AutoCloseable {
   private static final long WORKSPACE_90 = 32L << 20;
 
   private static final String WHY_NOT =
-      Driver.load(
-          () -> JCublas2.setExceptionsEnabled(false), "libcublas.so.12", "no cuBLAS of CUDA 12");
+      Redist.before(
+          "libcublas",
+          () ->
+              Driver.load(
+                  () -> JCublas2.setExceptionsEnabled(false),
+                  "libcublas.so.12",
+                  "no cuBLAS of CUDA 12"));
 
   private static final Pointer ONE = Pointer.to(new float[] {1f});
   private static final Pointer ZERO = Pointer.to(new float[] {0f});

@@ -6,7 +6,10 @@ import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.DeviceException;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Replay;
+import dev.limbeck.kernels.op.Widened;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
@@ -22,7 +25,8 @@ import jcuda.driver.JCudaDriver;
  * -Dlimbeck.cuda.memory=exact} makes every buffer an allocation of its own, for memory checkers;
  * {@code -Dlimbeck.cuda.ptx=75} or 80 takes older PTX than the device could run; {@code
  * -Dlimbeck.cuda.libraries=off} leaves cuBLAS and cuDNN alone; {@code -Dlimbeck.cuda.graphs=off}
- * starts the kernels of repeated steps one by one.
+ * starts the kernels of repeated steps one by one; {@code -Dlimbeck.cuda.autotune=FILE} measures
+ * how each shape of product and convolution runs fastest, and keeps the choices in that file.
  */
 public final class CudaDevice extends Device {
   static final int[] PTX = {90, 80, 75};
@@ -48,6 +52,7 @@ public final class CudaDevice extends Device {
   private final Queue queue;
   private final CudaLauncher launcher;
   private final CudaLibraries libraries;
+  private final Tuner tuner;
   private StepGraph graph;
   private boolean closed;
 
@@ -59,31 +64,43 @@ public final class CudaDevice extends Device {
    * @param libraries cuBLAS and cuDNN are used where they are found
    * @param exactMemory every buffer is an allocation of its own, so that a memory checker sees its
    *     end
+   * @param autotune the file of measured choices, which is made if it is not there; empty: each
+   *     shape runs by a fixed rule
    */
-  public record Options(int newestPtx, boolean tf32, boolean libraries, boolean exactMemory) {
+  public record Options(
+      int newestPtx,
+      boolean tf32,
+      boolean libraries,
+      boolean exactMemory,
+      Optional<Path> autotune) {
     /** What the system properties say; see {@link CudaDevice}. */
     public static Options ofProperties() {
       return new Options(
           Integer.getInteger("limbeck.cuda.ptx", PTX[0]),
           Boolean.getBoolean("limbeck.cuda.tf32"),
           !"off".equals(System.getProperty("limbeck.cuda.libraries")),
-          "exact".equals(System.getProperty("limbeck.cuda.memory")));
+          "exact".equals(System.getProperty("limbeck.cuda.memory")),
+          Optional.ofNullable(System.getProperty("limbeck.cuda.autotune")).map(Path::of));
     }
 
     public Options withPtx(int ptx) {
-      return new Options(ptx, tf32, libraries, exactMemory);
+      return new Options(ptx, tf32, libraries, exactMemory, autotune);
     }
 
     public Options withTf32(boolean on) {
-      return new Options(newestPtx, on, libraries, exactMemory);
+      return new Options(newestPtx, on, libraries, exactMemory, autotune);
     }
 
     public Options withLibraries(boolean on) {
-      return new Options(newestPtx, tf32, on, exactMemory);
+      return new Options(newestPtx, tf32, on, exactMemory, autotune);
     }
 
     public Options withExactMemory(boolean on) {
-      return new Options(newestPtx, tf32, libraries, on);
+      return new Options(newestPtx, tf32, libraries, on, autotune);
+    }
+
+    public Options withAutotune(Path file) {
+      return new Options(newestPtx, tf32, libraries, exactMemory, Optional.of(file));
     }
   }
 
@@ -128,6 +145,7 @@ public final class CudaDevice extends Device {
       queue = new Queue();
       launcher = new CudaLauncher(this, queue);
       libraries = new CudaLibraries(this, queue, options.libraries());
+      tuner = options.autotune().map(this::tuner).orElse(null);
     } catch (RuntimeException e) {
       closed = true;
       release();
@@ -196,7 +214,8 @@ public final class CudaDevice extends Device {
         totalBytes >> 20,
         Driver.version(),
         libraries.description(),
-        options.tf32() ? ", TF32 allowed" : "");
+        (options.tf32() ? ", TF32 allowed" : "")
+            + options.autotune().map(file -> ", choices measured in " + file).orElse(""));
   }
 
   /** What the device did and holds so far. */
@@ -218,6 +237,25 @@ public final class CudaDevice extends Device {
 
   CudaLauncher launcher() {
     return launcher;
+  }
+
+  private Tuner tuner(Path file) {
+    String circumstances =
+        String.format(
+            "%s; compute capability %d; PTX %d; %d multiprocessors; TF32 %s; driver for CUDA %s; %s",
+            model,
+            compute,
+            capability,
+            multiprocessors,
+            options.tf32() ? "on" : "off",
+            Driver.version(),
+            libraries.versions());
+    return new Tuner(this, queue, file, circumstances);
+  }
+
+  /** What chooses among the ways to run a kernel, or null: then a fixed rule does. */
+  Tuner tuner() {
+    return tuner;
   }
 
   CudaLibraries libraries() {
@@ -266,9 +304,15 @@ public final class CudaDevice extends Device {
     graph = null;
   }
 
+  /** The step that writes down what runs, or null: then everything is queued as usual. */
+  StepGraph record() {
+    return graph != null && graph.records() ? graph : null;
+  }
+
   /** False if an operation need not be queued, because a recorded one will run in its place. */
   boolean queues(String operation, long a, long b, long c) {
-    return graph == null || !graph.records() || graph.operation(operation, a, b, c);
+    StepGraph record = record();
+    return record == null || record.operation(operation, a, b, c);
   }
 
   private void refuseInside(String what) {
@@ -313,7 +357,9 @@ public final class CudaDevice extends Device {
   protected synchronized void launch(Kernel kernel) {
     makeCurrent();
     try {
-      launcher.run(kernel);
+      if (!Widened.launch(this, kernel, capability)) {
+        launcher.run(kernel);
+      }
     } catch (DeviceException e) {
       throw e.during(kernel.name() + ": " + kernel);
     }
@@ -324,7 +370,7 @@ public final class CudaDevice extends Device {
     makeCurrent();
     long address = address(target);
     DType type = target.type();
-    if (graph == null || !graph.records()) {
+    if (record() == null) {
       if (graph != null) {
         graph.count((int) target.bytes());
       }

@@ -5,6 +5,7 @@ import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Libraries;
+import dev.limbeck.kernels.Tunable;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -18,6 +19,11 @@ final class CudaLauncher implements Launcher, AutoCloseable {
 
   private static final int VARYING_GRAIN = 64;
 
+  /** In place of the libraries where the device's own kernels are asked for. */
+  private static final Libraries NONE = new Libraries() {};
+
+  private static final String LIBRARY = "library";
+
   private final CudaDevice device;
   private final Queue queue;
   private final Arguments arguments;
@@ -27,6 +33,8 @@ final class CudaLauncher implements Launcher, AutoCloseable {
   private Class<?> beside;
   private Modules.Function function;
   private int varied;
+  private Way way = Way.RULE;
+  private List<String> trail;
 
   /** A table by its contents. */
   private record Table(Object values) {
@@ -58,6 +66,26 @@ final class CudaLauncher implements Launcher, AutoCloseable {
 
   /** Lets a kernel launch what it wants, then takes its scratch memory back. */
   void run(Kernel kernel) {
+    Tuner tuner = device.tuner();
+    run(kernel, tuner != null && kernel instanceof Tunable known ? tuner.way(known) : Way.RULE);
+  }
+
+  /** What a kernel launches in some way; nothing if it is by a library that does not take it. */
+  List<String> trial(Kernel kernel, Way how) {
+    List<String> launched = new ArrayList<>();
+    trail = launched;
+    try {
+      run(kernel, how);
+    } finally {
+      trail = null;
+    }
+    boolean refused = how == Way.LIBRARY && !launched.contains(LIBRARY);
+    return refused ? List.of() : launched;
+  }
+
+  /** The same in a given way. */
+  void run(Kernel kernel, Way how) {
+    way = how;
     beside = kernel.getClass();
     function = null;
     try {
@@ -67,6 +95,7 @@ final class CudaLauncher implements Launcher, AutoCloseable {
             kernel.name() + " names " + function.symbol + " and does not launch it");
       }
     } finally {
+      way = Way.RULE;
       scratch.forEach(Allocator.Block::release);
       scratch.clear();
     }
@@ -74,9 +103,14 @@ final class CudaLauncher implements Launcher, AutoCloseable {
 
   @Override
   public Launcher kernel(String module, String symbol) {
+    return kernel(module, symbol, null);
+  }
+
+  @Override
+  public Launcher kernel(String module, String symbol, String source) {
     arguments.clear();
     varied = 0;
-    function = device.modules().function(beside, module, symbol);
+    function = device.modules().function(beside, module, symbol, source);
     return this;
   }
 
@@ -173,10 +207,11 @@ final class CudaLauncher implements Launcher, AutoCloseable {
     if (x == 0 || y == 0 || z == 0) {
       return;
     }
-    StepGraph graph = device.graph();
-    if (graph == null
-        || !graph.records()
-        || graph.launch(launched, x, y, z, threads, sharedBytes, arguments)) {
+    if (trail != null) {
+      trail.add(launched.symbol + " " + x + " " + y + " " + z);
+    }
+    StepGraph record = device.record();
+    if (record == null || record.launch(launched, x, y, z, threads, sharedBytes, arguments)) {
       launched.reserveShared(sharedBytes);
       queue.launch(launched, x, y, z, threads, sharedBytes, arguments);
     }
@@ -220,13 +255,25 @@ final class CudaLauncher implements Launcher, AutoCloseable {
   }
 
   @Override
+  public Way way() {
+    return way;
+  }
+
+  /** A library took over. */
+  void tookOver() {
+    if (trail != null) {
+      trail.add(LIBRARY);
+    }
+  }
+
+  @Override
   public boolean tf32() {
     return device.tf32();
   }
 
   @Override
   public Libraries libraries() {
-    return device.libraries();
+    return way == Way.SMALL_TILES || way == Way.LARGE_TILES ? NONE : device.libraries();
   }
 
   @Override

@@ -3,7 +3,6 @@ package dev.limbeck.kernels.cuda;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Libraries;
-import java.util.Objects;
 
 /** cuBLAS and cuDNN as far as they are found, opened at their first use. */
 final class CudaLibraries implements Libraries, AutoCloseable {
@@ -36,7 +35,7 @@ final class CudaLibraries implements Libraries, AutoCloseable {
   }
 
   private void refuseNewInRecord(String library) {
-    if (device.graph() != null && device.graph().records()) {
+    if (device.record() != null) {
       throw new IllegalStateException("the step uses " + library + ", its rehearsal did not");
     }
   }
@@ -56,11 +55,23 @@ final class CudaLibraries implements Libraries, AutoCloseable {
     if (blas() == null || batch == 0 || m == 0 || n == 0 || k == 0) {
       return false;
     }
+    device.launcher().tookOver();
     long as = CudaDevice.address(a);
     long bs = CudaDevice.address(b);
     long cs = CudaDevice.address(c);
-    int shape = Objects.hash(batch, m, n, k, transposeA, transposeB, accumulate);
-    if (device.queues("matmul " + shape, as, bs, cs)) {
+    StepGraph record = device.record();
+    if (record == null
+        || record
+            .begin("matmul")
+            .with(batch)
+            .with(m)
+            .with(n)
+            .with(k)
+            .with(flags(transposeA, transposeB, accumulate))
+            .with(as)
+            .with(bs)
+            .with(cs)
+            .end()) {
       blas.matMul(batch, m, n, k, as, transposeA, bs, transposeB, cs, accumulate);
     }
     return true;
@@ -73,14 +84,49 @@ final class CudaLibraries implements Libraries, AutoCloseable {
     if (bytes < 0) {
       return false;
     }
+    device.launcher().tookOver();
     Buffer space = device.launcher().scratch(DType.I32, Math.toIntExact((bytes + 3) / 4));
     long xs = CudaDevice.address(x);
     long ws = CudaDevice.address(weight);
     long ys = CudaDevice.address(y);
-    if (device.queues("conv2d " + Objects.hash(pass, sizes, accumulate), xs, ws, ys)) {
+    StepGraph record = device.record();
+    if (record == null
+        || write(sizes, record.begin("conv2d"))
+            .with(flags(accumulate, pass == Pass.INPUT_GRADIENT, pass == Pass.WEIGHT_GRADIENT))
+            .with(xs)
+            .with(ws)
+            .with(ys)
+            .end()) {
       dnn.convolve(pass, sizes, xs, ws, ys, accumulate, CudaDevice.address(space));
     }
     return true;
+  }
+
+  private static StepGraph write(Convolution s, StepGraph record) {
+    return record
+        .with(s.n())
+        .with(s.h())
+        .with(s.w())
+        .with(s.c())
+        .with(s.o())
+        .with(s.kh())
+        .with(s.kw())
+        .with(s.strideY())
+        .with(s.strideX())
+        .with(s.padY())
+        .with(s.padX())
+        .with(s.outH())
+        .with(s.outW());
+  }
+
+  private static int flags(boolean a, boolean b, boolean c) {
+    return (a ? 1 : 0) + (b ? 2 : 0) + (c ? 4 : 0);
+  }
+
+  /** Which versions run, for a file that other runs read. */
+  String versions() {
+    String first = blas() == null ? "no cuBLAS" : "cuBLAS " + blas.version();
+    return first + "; " + (dnn() == null ? "no cuDNN" : "cuDNN " + Dnn.version());
   }
 
   /** Which libraries were found, and what is used instead of the others, for people. */
@@ -90,7 +136,7 @@ final class CudaLibraries implements Libraries, AutoCloseable {
     }
     String first = Blas.unavailable().map(why -> why + ", own kernels instead").orElse("cuBLAS");
     String second = Dnn.unavailable().map(why -> why + ", own kernels instead").orElse("cuDNN");
-    return first + "; " + second;
+    return first + "; " + second + Redist.origin();
   }
 
   @Override

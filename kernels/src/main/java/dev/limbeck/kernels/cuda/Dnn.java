@@ -3,6 +3,7 @@ package dev.limbeck.kernels.cuda;
 import dev.limbeck.kernels.DeviceException;
 import dev.limbeck.kernels.Libraries.Convolution;
 import dev.limbeck.kernels.Libraries.Pass;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -26,7 +27,10 @@ import jcuda.runtime.cudaStream_t;
  */
 final class Dnn implements AutoCloseable {
   private static final String WHY_NOT =
-      Driver.load(() -> JCudnn.setExceptionsEnabled(false), "libcudnn.so.9", "no cuDNN 9");
+      Redist.before(
+          "libcudnn",
+          () ->
+              Driver.load(() -> JCudnn.setExceptionsEnabled(false), "libcudnn.so.9", "no cuDNN 9"));
 
   /** IMPLICIT_PRECOMP_GEMM forward, ALGO_1 for either gradient. */
   private static final int ALGORITHM = 1;
@@ -43,9 +47,7 @@ final class Dnn implements AutoCloseable {
 
   private final cudnnHandle handle = new cudnnHandle();
   private final boolean tf32;
-  private final Map<Key, Plan> plans = new HashMap<>();
-
-  private record Key(Pass pass, Convolution sizes) {}
+  private final Map<Pass, Map<Convolution, Plan>> plans = new EnumMap<>(Pass.class);
 
   /** Descriptors of one pass, and its workspace; negative if the library does not take it. */
   private record Plan(
@@ -57,6 +59,9 @@ final class Dnn implements AutoCloseable {
 
   Dnn(Queue queue, boolean tf32) {
     this.tf32 = tf32;
+    for (Pass pass : Pass.values()) {
+      plans.put(pass, new HashMap<>());
+    }
     check("cudnnCreate", JCudnn.cudnnCreate(handle));
     check("cudnnSetStream", JCudnn.cudnnSetStream(handle, new cudaStream_t(queue.stream)));
   }
@@ -157,11 +162,11 @@ final class Dnn implements AutoCloseable {
   }
 
   private Plan plan(Pass pass, Convolution sizes) {
-    Key key = new Key(pass, sizes);
-    Plan plan = plans.get(key);
+    Map<Convolution, Plan> known = plans.get(pass);
+    Plan plan = known.get(sizes);
     if (plan == null) {
       plan = make(pass, sizes);
-      plans.put(key, plan);
+      known.put(sizes, plan);
     }
     return plan;
   }
@@ -246,28 +251,24 @@ final class Dnn implements AutoCloseable {
     }
   }
 
-  private static String name(int status) {
-    String kind =
-        switch (status / 1000) {
-          case 1 -> "CUDNN_STATUS_NOT_INITIALIZED";
-          case 2 -> "CUDNN_STATUS_BAD_PARAM";
-          case 3 -> "CUDNN_STATUS_NOT_SUPPORTED";
-          case 4 -> "CUDNN_STATUS_INTERNAL_ERROR";
-          case 5 -> "CUDNN_STATUS_EXECUTION_FAILED";
-          default -> "CUDNN_STATUS";
-        };
-    return kind + " (" + status + ")";
+  /** As the library itself calls it: its numbers are not those that the binding has names for. */
+  static String name(int status) {
+    return JCudnn.cudnnGetErrorString(status) + " (" + status + ")";
+  }
+
+  private static void destroy(Plan plan) {
+    JCudnn.cudnnDestroyTensorDescriptor(plan.x);
+    JCudnn.cudnnDestroyTensorDescriptor(plan.y);
+    JCudnn.cudnnDestroyFilterDescriptor(plan.weight);
+    JCudnn.cudnnDestroyConvolutionDescriptor(plan.convolution);
   }
 
   @Override
   public void close() {
-    for (Plan plan : plans.values()) {
-      JCudnn.cudnnDestroyTensorDescriptor(plan.x);
-      JCudnn.cudnnDestroyTensorDescriptor(plan.y);
-      JCudnn.cudnnDestroyFilterDescriptor(plan.weight);
-      JCudnn.cudnnDestroyConvolutionDescriptor(plan.convolution);
+    for (Map<Convolution, Plan> each : plans.values()) {
+      each.values().forEach(Dnn::destroy);
+      each.clear();
     }
-    plans.clear();
     JCudnn.cudnnDestroy(handle);
   }
 }

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.zip.GZIPInputStream;
@@ -61,7 +62,9 @@ final class Modules implements AutoCloseable {
     }
   }
 
-  private record Module(String home, CUmodule handle, Map<String, Function> functions) {}
+  /** {@code source} is null where the PTX came with the class. */
+  private record Module(
+      String home, String source, CUmodule handle, Map<String, Function> functions) {}
 
   /**
    * No modules yet.
@@ -76,11 +79,12 @@ final class Modules implements AutoCloseable {
    * The function of this name.
    *
    * @param beside the class in whose package the module's PTX lies
+   * @param source CUDA text to compile, or null
    */
-  Function function(Class<?> beside, String module, String symbol) {
+  Function function(Class<?> beside, String module, String symbol, String source) {
     Module loaded = modules.get(module);
     if (loaded == null) {
-      loaded = load(beside, module);
+      loaded = load(beside, module, source);
       modules.put(module, loaded);
     } else if (!loaded.home.equals(beside.getPackageName())) {
       throw new IllegalArgumentException(
@@ -90,6 +94,9 @@ final class Modules implements AutoCloseable {
               + " is loaded; that of "
               + beside
               + " needs another name");
+    } else if (!Objects.equals(loaded.source, source)) {
+      throw new IllegalArgumentException(
+          module + ".cu is loaded with another text; this one needs another name");
     }
     Function function = loaded.functions.get(symbol);
     if (function == null) {
@@ -101,8 +108,8 @@ final class Modules implements AutoCloseable {
     return function;
   }
 
-  private Module load(Class<?> beside, String module) {
-    String ptx = text(beside, module);
+  private Module load(Class<?> beside, String module, String source) {
+    String ptx = source == null ? text(beside, module) : Nvrtc.ptx(module, source, capability);
     CUmodule handle = new CUmodule();
     JITOptions options = new JITOptions();
     options.putBytes(CUjit_option.CU_JIT_ERROR_LOG_BUFFER, new byte[LOG_BYTES]);
@@ -114,7 +121,7 @@ final class Modules implements AutoCloseable {
     }
     Map<String, Function> functions = new HashMap<>();
     parameters(ptx).forEach((symbol, types) -> functions.put(symbol, bind(handle, symbol, types)));
-    return new Module(beside.getPackageName(), handle, functions);
+    return new Module(beside.getPackageName(), source, handle, functions);
   }
 
   /** The PTX for the device's capability, or for the next below: the same text is kept once. */
@@ -129,6 +136,14 @@ final class Modules implements AutoCloseable {
         throw new UncheckedIOException(resource + " of " + beside.getName() + " is damaged", e);
       }
     }
+    try (InputStream in = beside.getResourceAsStream(module + ".cu")) {
+      if (in != null) {
+        String source = new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        return Nvrtc.ptx(module, source, capability);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(module + ".cu of " + beside.getName() + " is damaged", e);
+    }
     throw new DeviceException(
         "cuModuleLoadData",
         CUresult.stringFor(CUresult.CUDA_ERROR_FILE_NOT_FOUND),
@@ -136,7 +151,7 @@ final class Modules implements AutoCloseable {
             + module
             + ".cu is missing beside "
             + beside.getName()
-            + "; kernels/ptx makes it");
+            + ", and so is the file itself, which NVRTC would compile; kernels/ptx makes PTX");
   }
 
   private static Function bind(CUmodule module, String symbol, String parameters) {

@@ -130,6 +130,28 @@ final class Queue implements AutoCloseable {
     }
   }
 
+  /** The device's time for work that is queued meanwhile; waits for it. */
+  double microseconds(Runnable work) {
+    CUevent first = new CUevent();
+    CUevent last = new CUevent();
+    float[] milliseconds = new float[1];
+    Driver.check("cuEventCreate", JCudaDriver.cuEventCreate(first, CUevent_flags.CU_EVENT_DEFAULT));
+    try {
+      Driver.check(
+          "cuEventCreate", JCudaDriver.cuEventCreate(last, CUevent_flags.CU_EVENT_DEFAULT));
+      Driver.check("cuEventRecord", JCudaDriver.cuEventRecord(first, stream));
+      work.run();
+      Driver.check("cuEventRecord", JCudaDriver.cuEventRecord(last, stream));
+      waits++;
+      Driver.check("cuEventSynchronize", JCudaDriver.cuEventSynchronize(last));
+      Driver.check("cuEventElapsedTime", JCudaDriver.cuEventElapsedTime(milliseconds, first, last));
+    } finally {
+      JCudaDriver.cuEventDestroy(first);
+      JCudaDriver.cuEventDestroy(last);
+    }
+    return 1000.0 * milliseconds[0];
+  }
+
   void countReplay() {
     replays++;
   }

@@ -45,6 +45,8 @@ final class StepGraph implements Replay {
   private long[] record = new long[1024];
   private int recorded;
   private int cursor;
+  private String operation;
+  private boolean same;
 
   private int inputBytes;
   private int inputs;
@@ -186,7 +188,7 @@ final class StepGraph implements Replay {
   boolean launch(
       Modules.Function function, int x, int y, int z, int threads, int shared, Arguments args) {
     int number = functions.computeIfAbsent(function, each -> functions.size());
-    boolean same = word(number) & word(x) & word(y) & word(z) & word(threads) & word(shared);
+    same = word(number) & word(x) & word(y) & word(z) & word(threads) & word(shared);
     for (int i = 0; i < args.count(); i++) {
       same &= word(args.word(i));
     }
@@ -198,8 +200,30 @@ final class StepGraph implements Replay {
 
   /** Writes another operation down, or compares it; true if it is to be queued. */
   boolean operation(String name, long a, long b, long c) {
-    if (!(word(-name.hashCode() - 1L) & word(a) & word(b) & word(c))) {
-      throw differs("has another " + name);
+    return begin(name).with(a).with(b).with(c).end();
+  }
+
+  /**
+   * Starts to write down, or to compare, an operation with as many numbers as it has.
+   *
+   * @param name fixes how many numbers follow
+   */
+  StepGraph begin(String name) {
+    operation = name;
+    same = word(-name.hashCode() - 1L);
+    return this;
+  }
+
+  /** The next number of the operation. */
+  StepGraph with(long value) {
+    same &= word(value);
+    return this;
+  }
+
+  /** The last number was given; true if the operation is to be queued. */
+  boolean end() {
+    if (!same) {
+      throw differs("has another " + operation);
     }
     return state == State.CAPTURE;
   }

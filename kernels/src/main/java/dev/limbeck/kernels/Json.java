@@ -1,4 +1,4 @@
-package dev.limbeck.tensor;
+package dev.limbeck.kernels;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;

@@ -1,4 +1,4 @@
-package dev.limbeck.tensor;
+package dev.limbeck.kernels;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
