@@ -5,11 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.limbeck.kernels.Json;
 import dev.limbeck.nn.UNetConfig.AttendIn;
 import dev.limbeck.nn.UNetConfig.ClassInput;
 import dev.limbeck.nn.UNetConfig.Modulation;
 import dev.limbeck.nn.UNetConfig.TimeKind;
-import dev.limbeck.tensor.Json;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

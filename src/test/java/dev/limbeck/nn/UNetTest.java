@@ -68,7 +68,7 @@ class UNetTest {
         toy.withDropout(0.5f).withWidths(8));
   }
 
-  private static Tensor labels(UNetConfig config, Device device) {
+  static Tensor labels(UNetConfig config, Device device) {
     return switch (config.classInput()) {
       case NONE -> null;
       case TABLE, TABLE_BEFORE_LAYERS -> Tensor.of(device, Shape.of(2), 1, 3);
@@ -78,7 +78,7 @@ class UNetTest {
   }
 
   /** Draws all parameters anew, so that no zero hides an error. */
-  private static void perturb(Params params) {
+  static void perturb(Params params) {
     for (Parameter p : params.list()) {
       float[] values = p.value().toFloats();
       float[] noise = new float[values.length];

@@ -41,6 +41,24 @@ public interface Kernel {
     return "loop";
   }
 
+  /**
+   * Whether the code of a device takes BF16 operands of this launch as they are: {@link #onCpu} if
+   * {@code ptx} is 0, else {@link #onCuda} with PTX 75, 80 or 90. Where it does not, the device
+   * launches {@link #on} F32 copies of them, and rounds the results.
+   */
+  default boolean takesHalves(int ptx) {
+    return false;
+  }
+
+  /**
+   * The same launch on other buffers.
+   *
+   * @throws IllegalArgumentException if the operation has no meaning for BF16
+   */
+  default Kernel on(Operands by) {
+    throw new IllegalArgumentException(name() + " takes no BF16 operands: convert them to F32");
+  }
+
   /** Runs on host memory. */
   void onCpu(Ranges ranges);
 

@@ -56,6 +56,10 @@ public class Scope implements AutoCloseable {
   /** Moves a result to the enclosing scope (or out of all scopes), so that it survives this one. */
   public final <T extends HasBuffer> T keep(T result) {
     keepBuffer(result.buffer());
+    Buffer companion = result.companion();
+    if (companion != null) {
+      keepBuffer(companion);
+    }
     return result;
   }
 
@@ -98,6 +102,15 @@ public class Scope implements AutoCloseable {
     if (owner.scope == this && !owner.isHeld()) {
       remove(owner);
       owner.close();
+    }
+  }
+
+  /** Closes now what this scope owns of a tensor or variable, as {@link #free(Buffer)}. */
+  public final void free(HasBuffer unneeded) {
+    free(unneeded.buffer());
+    Buffer companion = unneeded.companion();
+    if (companion != null) {
+      free(companion);
     }
   }
 

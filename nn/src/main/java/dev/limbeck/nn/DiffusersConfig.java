@@ -1,5 +1,6 @@
 package dev.limbeck.nn;
 
+import dev.limbeck.kernels.Json;
 import dev.limbeck.nn.UNetConfig.AttendIn;
 import dev.limbeck.nn.UNetConfig.ClassInput;
 import dev.limbeck.nn.UNetConfig.Initial;
@@ -7,7 +8,6 @@ import dev.limbeck.nn.UNetConfig.Modulation;
 import dev.limbeck.nn.UNetConfig.Resampling;
 import dev.limbeck.nn.UNetConfig.TimeFeatures;
 import dev.limbeck.nn.UNetConfig.TimeKind;
-import dev.limbeck.tensor.Json;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;

@@ -20,7 +20,7 @@ import java.util.List;
  *
  * @shape x [N,D], noise condition [N], answer [N, outputs]
  */
-public final class Mlp implements Network, AutoCloseable {
+public final class Mlp implements Network {
   private final Config config;
   private final TimeEmbedding time;
   private final Linear first;

@@ -10,7 +10,7 @@ import dev.limbeck.tensor.Dropout;
  * <p>Gradients are recorded if {@code x} is on a tape ({@link dev.limbeck.autograd.Tape#input}).
  * One network may run on many threads at once as long as its parameters do not change.
  */
-public interface Network {
+public interface Network extends AutoCloseable {
   /**
    * The network's answer.
    *
@@ -36,6 +36,23 @@ public interface Network {
     return false;
   }
 
+  /**
+   * This network, which computes in a precision from now on; inputs and answers stay F32.
+   *
+   * @throws IllegalArgumentException if it knows F32 only
+   */
+  default Network in(Precision precision) {
+    if (precision != Precision.F32) {
+      throw new IllegalArgumentException(
+          getClass().getSimpleName() + " computes in F32 only, not in " + precision);
+    }
+    return this;
+  }
+
   /** Everything trainable. */
   Params params();
+
+  /** Gives its memory back. */
+  @Override
+  void close();
 }

@@ -4,6 +4,7 @@ import dev.limbeck.autograd.Parameter;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
+import dev.limbeck.kernels.op.Cast;
 import dev.limbeck.kernels.op.Copy;
 import dev.limbeck.kernels.op.Fill;
 import dev.limbeck.kernels.op.GlobalNorm;
@@ -18,7 +19,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The named parameters of a network, as slices of two flat F32 arenas: values and gradients.
+ * The named parameters of a network, as slices of two flat F32 arenas, values and gradients; and in
+ * {@link Precision#BF16} a third one, the values rounded to BF16.
  *
  * <p>Optimizers, averages and norms run over the arenas in one pass. Slices start at multiples of
  * 64 elements; the padding between them is 0 in both arenas and stays 0.
@@ -28,6 +30,9 @@ public final class Params implements AutoCloseable {
   private final Map<String, Parameter> byName = new LinkedHashMap<>();
   private final Buffer values;
   private final Buffer gradients;
+
+  /** The values in BF16, or null. */
+  private Buffer rounded;
 
   /** Collects what a network needs before its arenas are made. */
   public static final class Builder {
@@ -93,8 +98,8 @@ public final class Params implements AutoCloseable {
     if (length > Integer.MAX_VALUE - 64) {
       throw new IllegalArgumentException("params: " + length + " values do not fit one arena");
     }
-    values = arena(device, (int) length);
-    gradients = arena(device, (int) length);
+    values = arena(device, DType.F32, (int) length);
+    gradients = arena(device, DType.F32, (int) length);
     list = new ArrayList<>();
     int at = 0;
     for (int i = 0; i < names.size(); i++) {
@@ -114,8 +119,8 @@ public final class Params implements AutoCloseable {
   }
 
   /** A buffer of zeros that no scope closes. */
-  static Buffer arena(Device device, int length) {
-    Buffer buffer = device.allocate(DType.F32, length);
+  static Buffer arena(Device device, DType type, int length) {
+    Buffer buffer = device.allocate(type, length);
     // A held buffer outlives every scope; only close() gives it back.
     buffer.hold();
     device.execute(new Fill(0f, buffer));
@@ -163,6 +168,39 @@ public final class Params implements AutoCloseable {
     return gradients;
   }
 
+  /** The values rounded to BF16, laid out as they are, or null in F32; an optimizer renews them. */
+  public Buffer rounded() {
+    return rounded;
+  }
+
+  /** What operations on these parameters compute in. */
+  public Precision precision() {
+    return rounded == null ? Precision.F32 : Precision.BF16;
+  }
+
+  /** Keeps, or no longer keeps, the values in BF16 beside those in F32. */
+  public void setPrecision(Precision precision) {
+    if (precision == precision()) {
+      return;
+    }
+    if (precision == Precision.F32) {
+      rounded.close();
+      rounded = null;
+      list.forEach(p -> p.setRounded(null));
+      return;
+    }
+    rounded = arena(device(), DType.BF16, values.length());
+    Map<String, Tensor> copies = viewsOf(rounded);
+    list.forEach(p -> p.setRounded(copies.get(p.name())));
+    round();
+  }
+
+  private void round() {
+    if (rounded != null) {
+      device().execute(new Cast(values, rounded));
+    }
+  }
+
   /**
    * Says that the values stay as they are until the next {@link #touch}, which every optimizer,
    * average and reader of files calls: convolutions then keep their transformed weights, about four
@@ -175,6 +213,7 @@ public final class Params implements AutoCloseable {
   /** Says that values were written; whoever writes through a buffer or a tensor calls it. */
   public void touch() {
     values.changed();
+    round();
   }
 
   /** Sets all gradients to 0. */
@@ -232,7 +271,7 @@ public final class Params implements AutoCloseable {
    * an optimizer, a moving average.
    */
   public Buffer newArena() {
-    return arena(device(), values.length());
+    return arena(device(), DType.F32, values.length());
   }
 
   /** A tensor over each parameter's part of an arena that is laid out as the values are. */
@@ -265,5 +304,8 @@ public final class Params implements AutoCloseable {
   public void close() {
     values.close();
     gradients.close();
+    if (rounded != null) {
+      rounded.close();
+    }
   }
 }

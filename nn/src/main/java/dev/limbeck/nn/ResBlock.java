@@ -83,10 +83,11 @@ public final class ResBlock {
       if (scaleShift) {
         normal = norm2.thenModulateAndSilu(h, e.slice(1, 0, out), e.slice(1, out, 2 * out));
       } else {
-        normal = norm2.thenSilu(h.add(e.reshape(e.dim(0), 1, 1, out)));
+        normal = norm2.thenSilu(h.add(e.reshape(e.dim(0), 1, 1, out).to(h.type())));
       }
-      if (dropoutRate > 0 && !dropout.isOff()) {
-        normal = normal.dropout(dropout.layer(number).withRate(dropoutRate));
+      if (!dropout.isOff()) {
+        float rate = dropoutRate > 0 ? dropoutRate : dropout.rate();
+        normal = normal.dropout(dropout.layer(number).withRate(rate));
       }
       Var bypass = resized(x);
       if (shortcut != null) {

@@ -37,7 +37,7 @@ public final class TimeEmbedding implements AutoCloseable {
     this.features = features;
     this.width = width;
     float[] f = frequencies(features, width);
-    frequencies = new Tensor(Params.arena(device, f.length), Shape.of(f.length));
+    frequencies = new Tensor(Params.arena(device, DType.F32, f.length), Shape.of(f.length));
     frequencies.buffer().upload(f, 0);
   }
 
@@ -67,23 +67,53 @@ public final class TimeEmbedding implements AutoCloseable {
     return frequencies;
   }
 
-  /** The features of t (F32 [N]), as a constant of the tape that {@code beside} is on, if any. */
-  public Var forward(Var numbers, Var beside) {
-    Tensor t = numbers.value();
-    if (t.shape().rank() != 1 || t.type() != DType.F32) {
-      throw new ShapeException("time embedding: expects F32 numbers [N], got " + t);
+  /**
+   * The features of t (F32 [N]): recorded where t is, else a constant of the tape that {@code
+   * beside} is on, if any.
+   */
+  public Var forward(Var t, Var beside) {
+    if (t.shape().rank() != 1 || t.value().type() != DType.F32) {
+      throw new ShapeException("time embedding: expects F32 numbers [N], got " + t.value());
     }
-    Tensor x = features.scale() == 1f ? t : t.mul(features.scale());
+    Var x = features.scale() == 1f ? t : t.mul(features.scale());
     if (features.kind() == TimeKind.FOURIER_OF_LOG) {
       x = x.log();
     }
-    float c = features.kind() == TimeKind.POSITIONAL ? 1f : 2 * (float) Math.PI;
-    Tensor y = Tensor.empty(t.device(), Shape.of(t.dim(0), width));
-    t.device()
+    return waves(x).beside(beside);
+  }
+
+  private Var waves(Var x) {
+    Tensor numbers = x.value();
+    return Var.record(
+        waves(numbers, features.cosineFirst()),
+        new Var[] {x},
+        new Tensor[] {numbers},
+        g -> x.accumulate(g.mul(slopes(numbers)).sum(1, false)),
+        () -> slopes(numbers).mul(x.tangent().reshape(numbers.size(), 1)));
+  }
+
+  private float circular() {
+    return features.kind() == TimeKind.POSITIONAL ? 1f : 2 * (float) Math.PI;
+  }
+
+  private Tensor waves(Tensor x, boolean cosineFirst) {
+    Tensor y = Tensor.empty(x.device(), Shape.of(x.size(), width));
+    x.device()
         .execute(
             new Sinusoid(
-                c, features.cosineFirst(), width, frequencies.buffer(), x.buffer(), y.buffer()));
-    return Var.constant(y).beside(beside);
+                circular(), cosineFirst, width, frequencies.buffer(), x.buffer(), y.buffer()));
+    return y;
+  }
+
+  /** The features' derivatives by x: sines and cosines have changed places. */
+  private Tensor slopes(Tensor x) {
+    Tensor up = frequencies.mul(features.cosineFirst() ? -circular() : circular());
+    int unused = width - 2 * frequencies.size();
+    Tensor rates =
+        unused == 0
+            ? Tensor.concat(0, up, up.neg())
+            : Tensor.concat(0, up, up.neg(), Tensor.zeros(x.device(), Shape.of(unused)));
+    return waves(x, !features.cosineFirst()).mul(rates);
   }
 
   @Override

@@ -4,11 +4,11 @@ import dev.limbeck.autograd.Checkpoint;
 import dev.limbeck.autograd.Var;
 import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
+import dev.limbeck.kernels.Json;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.nn.UNetConfig.AttendIn;
 import dev.limbeck.nn.UNetConfig.Resampling;
 import dev.limbeck.tensor.Dropout;
-import dev.limbeck.tensor.Json;
 import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.ShapeException;
@@ -34,7 +34,7 @@ import java.util.function.Function;
  * @paper Ho, Jain, Abbeel 2020, arXiv 2006.11239; Song et al. 2021, arXiv 2011.13456; Dhariwal,
  *     Nichol 2021, arXiv 2105.05233
  */
-public final class UNet implements Network, AutoCloseable {
+public final class UNet implements Network {
   private final UNetConfig config;
   private final Device device;
   private final Params params;
@@ -203,6 +203,18 @@ public final class UNet implements Network, AutoCloseable {
     return this;
   }
 
+  /**
+   * This network, which computes in a precision from now on; inputs and answers stay F32. In BF16,
+   * noise conditions and labels are embedded in F32, as in EDM.
+   *
+   * @paper Karras et al. 2022, arXiv 2206.00364
+   */
+  @Override
+  public UNet in(Precision precision) {
+    params.setPrecision(precision);
+    return this;
+  }
+
   @Override
   public Params params() {
     return params;
@@ -224,9 +236,8 @@ public final class UNet implements Network, AutoCloseable {
   public Answer forwardWithFeatures(Var x, Condition condition, Dropout dropout) {
     try (Scope scope = Scope.open()) {
       Answer answer = run(scope, x, condition, dropout);
-      scope.keep(answer.features());
-      scope.keep(answer.output());
-      return answer;
+      Var features = scope.keep(answer.features().to(DType.F32));
+      return new Answer(scope.keep(answer.output()), features);
     }
   }
 
@@ -240,7 +251,7 @@ public final class UNet implements Network, AutoCloseable {
     try (Scope scope = Scope.open()) {
       checkInput(x, condition.noise());
       Var e = embedding.forward(x, condition);
-      return scope.keep(encode(scope, x, e, dropout, null));
+      return scope.keep(encode(scope, x, e, dropout, null).to(DType.F32));
     }
   }
 
@@ -261,7 +272,7 @@ public final class UNet implements Network, AutoCloseable {
         Var skip = skips.removeLast();
         Var next = stage.forward(recomputing, dropout, e, h, skip);
         if (skip != features) {
-          scope.free(skip.buffer());
+          scope.free(skip);
         }
         h = replace(scope, h, next);
       }
@@ -269,7 +280,7 @@ public final class UNet implements Network, AutoCloseable {
         h = replace(scope, h, level.toNext(h, e, dropout));
       }
     }
-    Var y = last.forward(lastNorm.thenSilu(h));
+    Var y = last.forward(lastNorm.thenSilu(h)).to(DType.F32);
     if (config.divideByTime()) {
       int n = x.dim(0);
       y = y.div(condition.noise().reshape(n, 1, 1, 1));
@@ -279,13 +290,14 @@ public final class UNet implements Network, AutoCloseable {
 
   /** Ends the old value early where no tape needs it: inference then holds one activation. */
   private static Var replace(Scope scope, Var old, Var next) {
-    scope.free(old.buffer());
+    scope.free(old);
     return next;
   }
 
   /** Runs the encoder; collects what the decoder will see in {@code skips}, if that is not null. */
   private Var encode(Scope scope, Var x, Var e, Dropout dropout, Deque<Var> skips) {
-    Var h = first.forward(config.centerInput() ? x.mul(2f).add(-1f) : x);
+    Var centred = config.centerInput() ? x.mul(2f).add(-1f) : x;
+    Var h = first.forward(centred.to(params.precision().activations()));
     push(skips, h);
     for (Level level : encoder) {
       for (Stage stage : level.stages()) {

@@ -35,7 +35,7 @@ import java.util.Map;
  * @param centerInput whether images in [0,1] are mapped to [-1,1] first
  * @param divideByTime whether the output is divided by the noise condition, which then is σ
  * @param embeddingWidth width of the embedding; 0 for 4·widths[0]
- * @param dropout rate inside residual blocks while training
+ * @param dropout rate inside residual blocks while training; 0 for the one that training asks for
  * @param initial how weights are drawn
  */
 public record UNetConfig(

@@ -1,7 +1,7 @@
 package dev.limbeck.nn;
 
 import dev.limbeck.kernels.Device;
-import dev.limbeck.tensor.Json;
+import dev.limbeck.kernels.Json;
 import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Tensor;
 import dev.limbeck.tensor.TensorFile;

@@ -85,20 +85,23 @@ class TrainingTwinsTest {
         new AdamStep.Coefficients(1f, 0.9f, 0.999f, 0.9999f, 2e-3f, 1.1f, 1e-8f, true, 0.01f);
     for (float scale : new float[] {0.7f, Float.NaN}) {
       for (int n : new int[] {1, 63, 1001}) {
-        Twins.same(
-            device,
-            m -> {
-              float[] second = new float[n];
-              Arrays.fill(second, 0.3f);
-              return new AdamStep(
-                  at,
-                  m.floats(new float[] {scale}),
-                  m.floats(n),
-                  m.floats(n),
-                  m.floats(n),
-                  m.floats(second),
-                  m.floats(n));
-            });
+        for (boolean rounded : new boolean[] {false, true}) {
+          Twins.same(
+              device,
+              m -> {
+                float[] second = new float[n];
+                Arrays.fill(second, 0.3f);
+                return new AdamStep(
+                    at,
+                    m.floats(new float[] {scale}),
+                    m.floats(n),
+                    m.floats(n),
+                    m.floats(n),
+                    m.floats(second),
+                    m.floats(n),
+                    rounded ? m.halves(n) : null);
+              });
+        }
       }
     }
   }

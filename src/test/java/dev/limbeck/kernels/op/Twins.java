@@ -68,6 +68,15 @@ final class Twins {
       return buffer.slice(MARGIN, values.length);
     }
 
+    /** Numbers between −2 and 2 in BF16. */
+    Buffer halves(int n) {
+      Buffer wide = floats(n);
+      Buffer narrow = device.allocate(DType.BF16, n + 2 * MARGIN);
+      device.execute(new Cast(all.get(all.size() - 1), narrow));
+      all.add(narrow);
+      return narrow.slice(MARGIN, wide.length());
+    }
+
     /** Whole numbers from {@code from} to below {@code to}. */
     Buffer ints(int n, int from, int to) {
       int[] values = new int[n];
@@ -109,7 +118,13 @@ final class Twins {
       Memory memory = new Memory(device);
       device.execute(maker.apply(memory));
       List<Object> contents = new ArrayList<>();
-      for (Buffer buffer : memory.all) {
+      for (Buffer each : memory.all) {
+        Buffer buffer = each;
+        if (buffer.type() == DType.BF16) {
+          Buffer wide = device.allocate(DType.F32, buffer.length());
+          device.execute(new Cast(buffer, wide));
+          buffer = wide;
+        }
         if (buffer.type() == DType.F32) {
           float[] values = new float[buffer.length()];
           buffer.download(values, 0);

@@ -16,7 +16,7 @@ public final class AttentionOp {
   /** Computes softmax(scale·Q·Kᵀ)·V for each head. */
   public static Result forward(Tensor q, Tensor k, Tensor v, int heads, float scale) {
     Attention.Layout layout = layout(q, k, v, heads);
-    Tensor o = Tensor.empty(q.device(), q.shape());
+    Tensor o = Tensor.empty(q.device(), q.type(), q.shape());
     Tensor logSum = Tensor.empty(q.device(), Shape.of(layout.samples(), heads, layout.queries()));
     q.run(
         new Attention(
@@ -30,9 +30,9 @@ public final class AttentionOp {
     Attention.Layout layout = layout(q, k, v, heads);
     Gradients out =
         new Gradients(
-            Tensor.empty(q.device(), q.shape()),
-            Tensor.empty(k.device(), k.shape()),
-            Tensor.empty(v.device(), v.shape()));
+            Tensor.empty(q.device(), q.type(), q.shape()),
+            Tensor.empty(k.device(), k.type(), k.shape()),
+            Tensor.empty(v.device(), v.type(), v.shape()));
     Attention forward =
         new Attention(
             layout,

@@ -70,7 +70,11 @@ final class Broadcasting {
     String name = op.name().toLowerCase(java.util.Locale.ROOT);
     Shape shape = a.shape().equals(b.shape()) ? a.shape() : common(name, a.shape(), b.shape());
     Broadcast[] layouts = layouts(name, shape, a.shape(), b.shape());
-    Tensor y = Tensor.empty(a.device(), shape);
+    if (a.type() != b.type()) {
+      throw new IllegalArgumentException(
+          name + ": operands are " + a.type() + " and " + b.type() + ", convert one by to");
+    }
+    Tensor y = Tensor.empty(a.device(), a.type(), shape);
     y.run(new Binary(op, a.buffer(), layouts[0], b.buffer(), layouts[1], y.buffer()));
     return y;
   }
@@ -96,7 +100,7 @@ final class Broadcasting {
       int outer = x.shape().product(0, start);
       int count = x.shape().product(start, end);
       int inner = sum.size() / Math.max(1, outer * count);
-      Tensor next = Tensor.empty(x.device(), Shape.of(outer, inner));
+      Tensor next = Tensor.empty(x.device(), x.type(), Shape.of(outer, inner));
       next.run(new Reduce(Reduce.Op.SUM, 1f, sum.buffer(), next.buffer(), outer, count, inner));
       sum = next;
       end = start;

@@ -1,5 +1,6 @@
 package dev.limbeck.tensor;
 
+import dev.limbeck.kernels.Json;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.RecordComponent;
 import java.util.ArrayList;

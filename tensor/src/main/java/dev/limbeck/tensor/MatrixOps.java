@@ -34,7 +34,7 @@ final class MatrixOps {
               + ys
               + (transposeY ? " transposed)" : ")"));
     }
-    Tensor z = Tensor.empty(x.device(), xs.with(-2, m).with(-1, n));
+    Tensor z = Tensor.empty(x.device(), x.type(), xs.with(-2, m).with(-1, n));
     int batch = xs.product(0, rank - 2);
     z.run(
         new MatMul(
@@ -64,7 +64,7 @@ final class MatrixOps {
           "linear: weight [out,in] must match x [...,in] (x " + xs + ", weight " + ws + ")");
     }
     checkBias("linear", bias, ws.dim(0));
-    Tensor y = Tensor.empty(x.device(), xs.with(-1, ws.dim(0)));
+    Tensor y = Tensor.empty(x.device(), x.type(), xs.with(-1, ws.dim(0)));
     int rows = xs.product(0, xs.rank() - 1);
     y.run(
         new MatMul(
@@ -129,7 +129,7 @@ final class MatrixOps {
   static Tensor conv2d(Tensor x, Tensor weight, Tensor bias, Conv2dSpec spec, Tensor residual) {
     Conv2dDims d = dims(x.shape(), weight.shape(), spec);
     checkBias("conv2d", bias, d.o());
-    Tensor y = Tensor.empty(x.device(), Shape.of(d.n(), d.outH(), d.outW(), d.o()));
+    Tensor y = Tensor.empty(x.device(), x.type(), Shape.of(d.n(), d.outH(), d.outW(), d.o()));
     if (residual != null && !residual.shape().equals(y.shape())) {
       throw new ShapeException(
           "conv2d: residual must have the result's shape "

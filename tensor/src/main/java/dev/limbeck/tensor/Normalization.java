@@ -39,7 +39,7 @@ public final class Normalization {
     Shape perGroup = Shape.of(x.dim(0), in.groups);
     GroupNormResult out =
         new GroupNormResult(
-            Tensor.empty(x.device(), x.shape()),
+            Tensor.empty(x.device(), x.type(), x.shape()),
             Tensor.empty(x.device(), perGroup),
             Tensor.empty(x.device(), perGroup));
     if (x.size() > 0) {
@@ -54,11 +54,11 @@ public final class Normalization {
     Tensor x = in.x;
     GroupNormGradients out =
         new GroupNormGradients(
-            Tensor.empty(x.device(), x.shape()),
-            Tensor.empty(x.device(), in.gamma.shape()),
-            Tensor.empty(x.device(), in.beta.shape()),
-            in.scale == null ? null : Tensor.empty(x.device(), in.scale.shape()),
-            in.shift == null ? null : Tensor.empty(x.device(), in.shift.shape()));
+            Tensor.empty(x.device(), x.type(), x.shape()),
+            like(in.gamma),
+            like(in.beta),
+            in.scale == null ? null : like(in.scale),
+            in.shift == null ? null : like(in.shift));
     x.run(
         new GroupNormGrad(
             kernel(in, new GroupNormResult(x, mean, inverse)),
@@ -69,6 +69,10 @@ public final class Normalization {
             bufferOf(out.scale),
             bufferOf(out.shift)));
     return out;
+  }
+
+  private static Tensor like(Tensor t) {
+    return Tensor.empty(t.device(), t.type(), t.shape());
   }
 
   private static GroupNorm kernel(GroupNormOperands in, GroupNormResult out) {

@@ -44,7 +44,7 @@ public record Resizing(Axis rows, Axis columns) {
   /** Applies the map. */
   public Tensor apply(Tensor x) {
     int c = x.dim(3);
-    Tensor y = Tensor.empty(x.device(), Shape.of(x.dim(0), rows.out(), columns.out(), c));
+    Tensor y = Tensor.empty(x.device(), x.type(), Shape.of(x.dim(0), rows.out(), columns.out(), c));
     if (y.size() > 0) {
       x.run(new Resample(x.dim(0), c, rows, columns, x.buffer(), y.buffer()));
     }

@@ -7,6 +7,7 @@ import dev.limbeck.kernels.HasBuffer;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.op.Axpy;
 import dev.limbeck.kernels.op.Binary;
+import dev.limbeck.kernels.op.Cast;
 import dev.limbeck.kernels.op.Conv2dSpec;
 import dev.limbeck.kernels.op.Copy;
 import dev.limbeck.kernels.op.CopyBlock;
@@ -103,6 +104,11 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     return full(device, shape, 0f);
   }
 
+  /** Zeros of the given type. */
+  public static Tensor zeros(Device device, DType type, Shape shape) {
+    return empty(device, type, shape).fill(0f);
+  }
+
   /** F32 elements that all have one value. */
   public static Tensor full(Device device, Shape shape, float value) {
     return empty(device, shape).fill(value);
@@ -143,8 +149,13 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     return shape.size();
   }
 
-  /** A host copy of an F32 tensor. */
+  /** A host copy of an F32 or BF16 tensor. */
   public float[] toFloats() {
+    if (type() == DType.BF16) {
+      try (Tensor wide = to(DType.F32)) {
+        return wide.toFloats();
+      }
+    }
     if (known() instanceof float[] values) {
       return values.clone();
     }
@@ -237,6 +248,8 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     }
     if (source.device() == device()) {
       run(new Copy(source.buffer, buffer));
+    } else if (type() == DType.BF16) {
+      buffer.copyFrom(source.buffer);
     } else if (type() == DType.I32) {
       buffer.upload(source.toInts(), 0);
     } else {
@@ -257,6 +270,19 @@ public final class Tensor implements HasBuffer, AutoCloseable {
   /** A new tensor with the same elements. */
   public Tensor copy() {
     return empty(device(), type(), shape).copyFrom(this);
+  }
+
+  /**
+   * The same numbers as F32 or BF16, the latter rounded to the nearest, at ties to the even one;
+   * this tensor itself if it has the type.
+   */
+  public Tensor to(DType type) {
+    if (type() == type) {
+      return this;
+    }
+    Tensor y = empty(device(), type, shape);
+    run(new Cast(buffer, y.buffer));
+    return y;
   }
 
   // ---- elementwise; operands of different shapes are broadcast ----
@@ -383,7 +409,7 @@ public final class Tensor implements HasBuffer, AutoCloseable {
 
   /** An elementwise function with its parameters; the named methods are the usual way to it. */
   public Tensor unary(Unary.Op op, float p, float q) {
-    Tensor y = empty(device(), shape);
+    Tensor y = empty(device(), type(), shape);
     run(new Unary(op, p, q, buffer, y.buffer));
     return y;
   }
@@ -393,12 +419,12 @@ public final class Tensor implements HasBuffer, AutoCloseable {
    * UnaryGrad} says.
    */
   public Tensor unaryGrad(Unary.Op op, float p, float q, Tensor saved) {
-    Tensor dx = empty(device(), shape);
+    Tensor dx = empty(device(), type(), shape);
     run(new UnaryGrad(op, p, q, buffer, saved.buffer, dx.buffer));
     return dx;
   }
 
-  // ---- reductions ----
+  // ---- reductions; their results are F32 ----
 
   /** The sum of all elements, a scalar. */
   public Tensor sum() {
@@ -598,10 +624,11 @@ public final class Tensor implements HasBuffer, AutoCloseable {
    * Rows of this table by number.
    *
    * @shape this [V, width…], indices I32 of any shape; the result has the indices' axes, then width
-   * @throws IndexOutOfBoundsException if an index is not a row
+   * @throws IndexOutOfBoundsException if an index is not a row; on a CUDA device, where nobody
+   *     waits for the index, its row of the result is NaN instead
    */
   public Tensor gather(Tensor indices) {
-    Tensor y = empty(device(), gathered(indices));
+    Tensor y = empty(device(), type(), gathered(indices));
     run(new Gather(buffer, indices.buffer, y.buffer, size() / Math.max(1, dim(0))));
     return y;
   }
@@ -617,7 +644,12 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     return Shape.of(sizes);
   }
 
-  /** Adds rows to this table in place: this[indices[i]] += rows[i], in the order of i. */
+  /**
+   * Adds rows to this table in place: this[indices[i]] += rows[i], in the order of i.
+   *
+   * @throws IndexOutOfBoundsException if an index is not a row; on a CUDA device row 0 becomes NaN
+   *     instead
+   */
   public Tensor scatterAdd(Tensor indices, Tensor rows) {
     if (!rows.shape.equals(gathered(indices))) {
       throw new ShapeException(
@@ -704,7 +736,7 @@ public final class Tensor implements HasBuffer, AutoCloseable {
     if (dropout.isOff()) {
       return this;
     }
-    Tensor y = empty(device(), shape);
+    Tensor y = empty(device(), type(), shape);
     run(new DropoutApply(dropout.rate(), dropout.key(), buffer, y.buffer));
     return y;
   }

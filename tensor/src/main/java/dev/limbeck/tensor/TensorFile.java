@@ -1,6 +1,7 @@
 package dev.limbeck.tensor;
 
 import dev.limbeck.kernels.Device;
+import dev.limbeck.kernels.Json;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

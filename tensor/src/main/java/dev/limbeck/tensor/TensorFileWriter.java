@@ -1,5 +1,6 @@
 package dev.limbeck.tensor;
 
+import dev.limbeck.kernels.Json;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

@@ -4,6 +4,7 @@ import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.op.Widened;
 
 /** The host's processor. Kernels run to their end before {@link #execute} returns. */
 public final class CpuDevice extends Device {
@@ -56,7 +57,9 @@ public final class CpuDevice extends Device {
 
   @Override
   protected void launch(Kernel kernel) {
-    kernel.onCpu(workers);
+    if (!Widened.launch(this, kernel, 0)) {
+      kernel.onCpu(workers);
+    }
   }
 
   @Override

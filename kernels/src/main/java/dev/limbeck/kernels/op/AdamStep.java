@@ -18,13 +18,14 @@ import jdk.incubator.vector.VectorSpecies;
  * average ← average + averageRate·(p − average).
  *
  * @param average the moving average that follows the values, or null
+ * @param rounded BF16, the values rounded to nearest, at ties to even; or null
  * @param gradientScale one number that takes the place of the coefficient, or null; at NaN nothing
  *     changes
  * @paper Loshchilov and Hutter 2019, 1711.05101; Liu et al. 2020, 1908.03265
  */
 @Definition(
     formula = "m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; w ← (1−λη)w − η·m̂/(√v̂ + ε)",
-    cost = "14n flops, 28n bytes (36n with the average)")
+    cost = "14n flops, 28n bytes (36n with the average), 2n more with rounded values")
 public record AdamStep(
     Coefficients at,
     Buffer gradientScale,
@@ -32,7 +33,8 @@ public record AdamStep(
     Buffer gradients,
     Buffer m,
     Buffer v,
-    Buffer average)
+    Buffer average,
+    Buffer rounded)
     implements Kernel {
   private static final int GRAIN = 16384;
 
@@ -56,7 +58,7 @@ public record AdamStep(
   /** A step whose gradient scale is known here. */
   public AdamStep(
       Coefficients at, Buffer values, Buffer gradients, Buffer m, Buffer v, Buffer average) {
-    this(at, null, values, gradients, m, v, average);
+    this(at, null, values, gradients, m, v, average, null);
   }
 
   public AdamStep {
@@ -64,7 +66,8 @@ public record AdamStep(
     if (gradients.length() != n
         || m.length() != n
         || v.length() != n
-        || (average != null && average.length() != n)) {
+        || (average != null && average.length() != n)
+        || (rounded != null && rounded.length() != n)) {
       throw new IllegalArgumentException("adam: the arenas differ in length, the values' is " + n);
     }
     if (gradientScale != null && gradientScale.length() != 1) {
@@ -79,7 +82,7 @@ public record AdamStep(
 
   @Override
   public List<Buffer> buffers() {
-    return Arrays.asList(gradientScale, values, gradients, m, v, average);
+    return Arrays.asList(gradientScale, values, gradients, m, v, average, rounded);
   }
 
   @Override
@@ -89,7 +92,13 @@ public record AdamStep(
 
   @Override
   public double bytes() {
-    return (average == null ? 28.0 : 36.0) * values.length();
+    double each = (average == null ? 28 : 36) + (rounded == null ? 0 : 2);
+    return each * values.length();
+  }
+
+  @Override
+  public boolean takesHalves(int ptx) {
+    return true;
   }
 
   @Override
@@ -108,6 +117,12 @@ public record AdamStep(
         (from, to) -> {
           int done = ranges.simd() ? Simd.step(this, known, from, to) : from;
           step(known, done, to);
+          if (rounded != null) {
+            int n = to - from;
+            int p = values.offset() + from;
+            int r = rounded.offset() + from;
+            Cast.round(ranges.simd(), values.floats(), p, rounded.shorts(), r, n);
+          }
         });
   }
 
@@ -126,7 +141,7 @@ public record AdamStep(
         at.adaptive ? 1f : 0f,
         at.averageRate);
     cuda.pointer(gradientScale);
-    cuda.pointer(gradients).pointer(values).pointer(m).pointer(v).pointer(average);
+    cuda.pointer(gradients).pointer(values).pointer(m).pointer(v).pointer(average).pointer(rounded);
     cuda.launch(cuda.blocks((n + 3) / 4, Launcher.THREADS), Launcher.THREADS);
   }
 

@@ -1,9 +1,11 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -84,6 +86,25 @@ public record Attention(
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return takesHalves(ptx, q, k, v, o);
+  }
+
+  /** Whether the functions for BF16 take these operands: rows of whole chunks of 16 bytes. */
+  boolean takesHalves(int ptx, Buffer... operands) {
+    boolean takes = ptx >= 80 && layout.features % 8 == 0;
+    for (Buffer each : operands) {
+      takes &= each.type() == DType.BF16;
+    }
+    return takes;
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    return new Attention(layout, scale, by.read(q), by.read(k), by.read(v), by.written(o), logSum);
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     HeadBlock shape = new HeadBlock(ranges, layout.features);
     int keyBlocks = layout.keyBlocks();
@@ -109,7 +130,7 @@ public record Attention(
 
   @Override
   public void onCuda(Launcher cuda) {
-    AttentionTiles tiles = AttentionTiles.of(cuda, layout.features);
+    AttentionTiles tiles = AttentionTiles.of(cuda, layout.features, q.type());
     tiles.forward(cuda, layout).f32(scale);
     cuda.pointer(q).pointer(k).pointer(v).pointer(o).pointer(logSum);
     tiles.launch(cuda, layout, tiles.forwardBlocks(layout.queries));

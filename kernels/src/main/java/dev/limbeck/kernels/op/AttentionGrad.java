@@ -5,6 +5,7 @@ import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -60,6 +61,27 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return forward.takesHalves(
+        ptx, forward.q(), forward.k(), forward.v(), forward.o(), dO, dQ, dK, dV);
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    Attention f = forward;
+    Attention wide =
+        new Attention(
+            f.layout(),
+            f.scale(),
+            by.read(f.q()),
+            by.read(f.k()),
+            by.read(f.v()),
+            by.read(f.o()),
+            f.logSum());
+    return new AttentionGrad(wide, by.read(dO), by.written(dQ), by.written(dK), by.written(dV));
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     Attention.Layout at = forward.layout();
     ranges.chunks(at.samples() * at.heads(), chunk -> head(ranges, chunk));
@@ -69,11 +91,15 @@ public record AttentionGrad(Attention forward, Buffer dO, Buffer dQ, Buffer dK, 
   public void onCuda(Launcher cuda) {
     Attention.Layout at = forward.layout();
     Buffer dots = cuda.scratch(DType.F32, forward.logSum().length());
-    cuda.kernel("attention", "attention_dots_f32").i32(dots.length());
+    Launcher named =
+        dO.type() == DType.BF16
+            ? cuda.kernel("attention_bf16", "attention_dots_bf16")
+            : cuda.kernel("attention", "attention_dots_f32");
+    named.i32(dots.length());
     cuda.i32(at.queries()).i32(at.heads()).i32(at.features());
     cuda.pointer(forward.o()).pointer(dO).pointer(dots);
     cuda.launch(cuda.blocks(32L * dots.length(), Launcher.THREADS), Launcher.THREADS);
-    AttentionTiles tiles = AttentionTiles.of(cuda, at.features());
+    AttentionTiles tiles = AttentionTiles.of(cuda, at.features(), dO.type());
     tiles.gradient(cuda, at).f32(forward.scale());
     cuda.pointer(forward.q()).pointer(forward.k()).pointer(forward.v()).pointer(dO);
     cuda.pointer(forward.logSum()).pointer(dots).pointer(dQ).pointer(dK).pointer(dV);

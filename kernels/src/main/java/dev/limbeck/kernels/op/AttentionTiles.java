@@ -1,34 +1,45 @@
 package dev.limbeck.kernels.op;
 
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Launcher;
 
 /**
- * The functions of attention.cu (fused multiply-adds) and attention_tf32.cu (tensor cores): how
- * many features of the result a block of threads owns, and how many rows.
+ * The functions of attention.cu (fused multiply-adds), attention_tf32.cu and attention_bf16.cu
+ * (tensor cores, the latter for BF16 operands): how many features of the result a block of threads
+ * owns, and how many rows.
  */
 enum AttentionTiles {
-  F32_16(false, 16, 64, "attention_16_f32", "attention_grad_16_f32"),
-  F32_32(false, 32, 64, "attention_32_f32", "attention_grad_32_f32"),
-  F32_64(false, 64, 64, "attention_64_f32", "attention_grad_64_f32"),
-  F32_128(false, 128, 64, "attention_128_f32", "attention_grad_128_f32"),
-  TF32_16(true, 16, 128, "attention_16_tf32", "attention_grad_16_tf32"),
-  TF32_32(true, 32, 128, "attention_32_tf32", "attention_grad_32_tf32"),
-  TF32_64(true, 64, 128, "attention_64_tf32", "attention_grad_64_tf32"),
-  TF32_128(true, 128, 64, "attention_128_tf32", "attention_grad_128_tf32");
+  F32_16(Kind.F32, 16, 64, "attention_16_f32", "attention_grad_16_f32"),
+  F32_32(Kind.F32, 32, 64, "attention_32_f32", "attention_grad_32_f32"),
+  F32_64(Kind.F32, 64, 64, "attention_64_f32", "attention_grad_64_f32"),
+  F32_128(Kind.F32, 128, 64, "attention_128_f32", "attention_grad_128_f32"),
+  TF32_16(Kind.TF32, 16, 128, "attention_16_tf32", "attention_grad_16_tf32"),
+  TF32_32(Kind.TF32, 32, 128, "attention_32_tf32", "attention_grad_32_tf32"),
+  TF32_64(Kind.TF32, 64, 128, "attention_64_tf32", "attention_grad_64_tf32"),
+  TF32_128(Kind.TF32, 128, 64, "attention_128_tf32", "attention_grad_128_tf32"),
+  BF16_32(Kind.BF16, 32, 64, "attention_32_bf16", "attention_grad_32_bf16"),
+  BF16_64(Kind.BF16, 64, 64, "attention_64_bf16", "attention_grad_64_bf16"),
+  BF16_128(Kind.BF16, 128, 64, "attention_128_bf16", "attention_grad_128_bf16");
+
+  private enum Kind {
+    F32,
+    TF32,
+    BF16
+  }
 
   private static final int THREADS = 128;
 
   /** Rows of a block of every gradient function. */
   private static final int GRADIENT_ROWS = 64;
 
-  private final boolean tensorCores;
+  private final Kind kind;
   private final int width;
   private final int rows;
   private final String forward;
   private final String gradient;
 
-  AttentionTiles(boolean tensorCores, int width, int rows, String forward, String gradient) {
-    this.tensorCores = tensorCores;
+  AttentionTiles(Kind kind, int width, int rows, String forward, String gradient) {
+    this.kind = kind;
     this.width = width;
     this.rows = rows;
     this.forward = forward;
@@ -36,11 +47,12 @@ enum AttentionTiles {
   }
 
   /** The narrowest that holds a head, or the widest, of which a head then takes several. */
-  static AttentionTiles of(Launcher cuda, int features) {
-    boolean tensorCores = cuda.tf32() && cuda.capability() >= 80;
+  static AttentionTiles of(Launcher cuda, int features, DType type) {
+    boolean tf32 = cuda.tf32() && cuda.capability() >= 80;
+    Kind kind = type == DType.BF16 ? Kind.BF16 : tf32 ? Kind.TF32 : Kind.F32;
     AttentionTiles last = null;
     for (AttentionTiles each : values()) {
-      if (each.tensorCores == tensorCores) {
+      if (each.kind == kind) {
         last = each;
         if (features <= each.width) {
           break;
@@ -62,7 +74,11 @@ enum AttentionTiles {
 
   private Launcher kernel(Launcher cuda, String symbol, Attention.Layout layout) {
     Launcher next =
-        tensorCores ? cuda.kernel("attention_tf32", symbol) : cuda.kernel("attention", symbol);
+        switch (kind) {
+          case F32 -> cuda.kernel("attention", symbol);
+          case TF32 -> cuda.kernel("attention_tf32", symbol);
+          case BF16 -> cuda.kernel("attention_bf16", symbol);
+        };
     return next.i32(layout.queries()).i32(layout.keys()).i32(layout.heads()).i32(layout.features());
   }
 

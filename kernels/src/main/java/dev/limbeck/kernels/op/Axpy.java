@@ -1,9 +1,11 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
@@ -42,6 +44,16 @@ public record Axpy(float a, Buffer x, Buffer y) implements Kernel {
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return ptx > 0 && x.type() == y.type();
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    return new Axpy(a, by.read(x), by.updated(y));
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     float[] xs = x.floats();
     float[] ys = y.floats();
@@ -61,6 +73,11 @@ public record Axpy(float a, Buffer x, Buffer y) implements Kernel {
 
   @Override
   public void onCuda(Launcher cuda) {
+    if (y.type() == DType.BF16) {
+      cuda.kernel("halves", "axpy_bf16").i32(x.length()).f32(a).pointer(x).pointer(y);
+      cuda.launch(cuda.blocks((x.length() + 7) / 8, Launcher.THREADS), Launcher.THREADS);
+      return;
+    }
     cuda.kernel("axpy", "axpy_f32").i32(x.length()).f32(a).pointer(x).pointer(y);
     cuda.launch(cuda.blocks((x.length() + 3) / 4, Launcher.THREADS), Launcher.THREADS);
   }

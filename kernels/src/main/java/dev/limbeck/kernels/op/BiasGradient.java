@@ -1,9 +1,11 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -22,6 +24,14 @@ public record BiasGradient(int rows, int columns, Buffer g, Buffer db, boolean a
     implements Kernel {
   /** Elements per run of rows: 64 KiB. */
   private static final int GRAIN = 16384;
+
+  /** Columns of a block of {@code column_sums_bf16}, 256 bytes of each row. */
+  private static final int TILE = 128;
+
+  /** Rows that a thread of it adds at least, and blocks beyond which it adds more. */
+  private static final int EACH = 8;
+
+  private static final int BLOCKS = 1024;
 
   public BiasGradient {
     if (g.length() != rows * columns || db.length() != columns) {
@@ -58,6 +68,17 @@ public record BiasGradient(int rows, int columns, Buffer g, Buffer db, boolean a
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return ptx > 0 && columns % 4 == 0 && db.type() == DType.F32;
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    Buffer to = accumulate ? by.updated(db) : by.written(db);
+    return new BiasGradient(rows, columns, by.read(g), to, accumulate);
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     int run = Math.max(1, GRAIN / Math.max(1, columns));
     int runs = (rows + run - 1) / run;
@@ -82,6 +103,19 @@ public record BiasGradient(int rows, int columns, Buffer g, Buffer db, boolean a
 
   @Override
   public void onCuda(Launcher cuda) {
-    Reduce.columns(cuda, Reduce.Op.SUM, 1, rows, columns, 1f, accumulate, g, db);
+    Buffer from = g;
+    int count = rows;
+    if (g.type() == DType.BF16) {
+      int tiles = (columns + TILE - 1) / TILE;
+      int units = (columns / 4 + tiles - 1) / tiles;
+      int lanes = Launcher.THREADS / units;
+      int run = Math.max(EACH * lanes, (int) (((long) rows * tiles + BLOCKS - 1) / BLOCKS));
+      count = Math.max(1, (rows + run - 1) / run);
+      from = cuda.scratch(DType.F32, count * columns);
+      cuda.kernel("halves", "column_sums_bf16").i32(rows).i32(columns).i32(run).i32(units);
+      cuda.i32(tiles).pointer(g).pointer(from);
+      cuda.launch(count * tiles, 1, 1, Launcher.THREADS, 4 * Launcher.THREADS * Float.BYTES);
+    }
+    Reduce.columns(cuda, Reduce.Op.SUM, 1, count, columns, 1f, accumulate, from, db);
   }
 }

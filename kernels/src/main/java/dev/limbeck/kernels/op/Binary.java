@@ -1,9 +1,11 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
@@ -58,6 +60,21 @@ public record Binary(Op op, Buffer a, Broadcast layoutA, Buffer b, Broadcast lay
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return ptx > 0
+        && op == Op.ADD
+        && layoutA.isFull()
+        && layoutB.isFull()
+        && a.type() == b.type()
+        && a.type() == y.type();
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    return new Binary(op, by.read(a), layoutA, by.read(b), layoutB, by.written(y));
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     boolean fullA = layoutA.isFull();
     boolean fullB = layoutB.isFull();
@@ -87,6 +104,11 @@ public record Binary(Op op, Buffer a, Broadcast layoutA, Buffer b, Broadcast lay
   @Override
   public void onCuda(Launcher cuda) {
     int n = y.length();
+    if (y.type() == DType.BF16) {
+      cuda.kernel("halves", "add_bf16").i32(n).pointer(a).pointer(b).pointer(y);
+      cuda.launch(cuda.blocks((n + 7) / 8, Launcher.THREADS), Launcher.THREADS);
+      return;
+    }
     if (layoutA.isFull() && layoutB.isFull()) {
       cuda.kernel("binary", name() + "_f32").i32(n).pointer(a).pointer(b).pointer(y);
       cuda.launch(cuda.blocks((n + 3) / 4, Launcher.THREADS), Launcher.THREADS);

@@ -1,11 +1,14 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Libraries;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
+import dev.limbeck.kernels.Tunable;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -23,7 +26,7 @@ import java.util.Objects;
     formula = "y[n,p,o] = b[o] + Σ_{t,c} x[n,p+t,c]·w[o,t,c] (+ r[n,p,o])",
     cost = "2·outPixels·o·kh·kw·c flops")
 public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer residual, Buffer y)
-    implements Kernel {
+    implements Tunable {
   /** How 3×3 kernels at stride 1 are computed; everything else is always direct. */
   public enum Algorithm {
     /** What is faster for the shape. */
@@ -97,6 +100,20 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer re
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return ptx > 0
+        && (bias == null || bias.type() == DType.F32)
+        && (residual == null || residual.type() == y.type());
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    ProductPlan.checkTypes(x, w, y);
+    return new Conv2d(
+        dims, by.read(x), by.read(w), by.read(bias), by.read(residual), by.written(y));
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     Conv2dDims d = dims;
     float[] xs = x.floats();
@@ -136,6 +153,16 @@ public record Conv2d(Conv2dDims dims, Buffer x, Buffer w, Buffer bias, Buffer re
             rs,
             ro)
         .run(ranges);
+  }
+
+  @Override
+  public Object shape() {
+    return new Conv2dDims.Pass(dims, bias != null, residual != null, false, x.type(), y.type());
+  }
+
+  @Override
+  public Buffer result() {
+    return y;
   }
 
   @Override

@@ -79,6 +79,10 @@ public record Conv2dDims(int n, int h, int w, int c, int o, int kh, int kw, Conv
     return cuda.libraries().convolve(pass, sizes, x, weight, y, accumulate);
   }
 
+  /** What the time of a pass depends on. */
+  record Pass(
+      Conv2dDims dims, boolean bias, boolean residual, boolean accumulate, DType x, DType y) {}
+
   void check(String op, int xLength, int wLength, int yLength) {
     if (xLength != inPixels() * c || wLength != o * taps() || yLength != outPixels() * o) {
       throw new IllegalArgumentException(

@@ -5,7 +5,9 @@ import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Libraries;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
+import dev.limbeck.kernels.Tunable;
 import java.util.List;
 
 /**
@@ -18,7 +20,7 @@ import java.util.List;
     formula = "dx[n,q,c] = Σ_{t,o} g[n,q−t,o]·w[o,t,c]",
     cost = "2·outPixels·o·kh·kw·c flops")
 public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx)
-    implements Kernel {
+    implements Tunable {
   private static final int PHASE_SLOT = 2;
 
   public Conv2dInputGradient {
@@ -43,6 +45,17 @@ public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx
   @Override
   public String path(boolean simd) {
     return Conv2d.path(dims, simd, NarrowConv.paysInputGradient(dims));
+  }
+
+  @Override
+  public boolean takesHalves(int ptx) {
+    return ptx > 0;
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    ProductPlan.checkTypes(g, w, dx);
+    return new Conv2dInputGradient(dims, by.read(g), by.read(w), by.written(dx));
   }
 
   @Override
@@ -133,6 +146,16 @@ public record Conv2dInputGradient(Conv2dDims dims, Buffer g, Buffer w, Buffer dx
             }
           });
     }
+  }
+
+  @Override
+  public Object shape() {
+    return new Conv2dDims.Pass(dims, false, false, false, dx.type(), g.type());
+  }
+
+  @Override
+  public Buffer result() {
+    return dx;
   }
 
   @Override

@@ -5,7 +5,9 @@ import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
 import dev.limbeck.kernels.Libraries;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
+import dev.limbeck.kernels.Tunable;
 import java.util.List;
 
 /**
@@ -19,7 +21,7 @@ import java.util.List;
     formula = "dw[o,t,c] = Σ_{n,p} g[n,p,o]·x[n,p+t,c]",
     cost = "2·outPixels·o·kh·kw·c flops")
 public record Conv2dWeightGradient(
-    Conv2dDims dims, Buffer x, Buffer g, Buffer dw, boolean accumulate) implements Kernel {
+    Conv2dDims dims, Buffer x, Buffer g, Buffer dw, boolean accumulate) implements Tunable {
   public Conv2dWeightGradient {
     dims.check("conv2d weight gradient", x.length(), dw.length(), g.length());
   }
@@ -42,6 +44,18 @@ public record Conv2dWeightGradient(
   @Override
   public String path(boolean simd) {
     return Conv2d.path(dims, simd, NarrowConv.paysForward(dims));
+  }
+
+  @Override
+  public boolean takesHalves(int ptx) {
+    return ptx > 0;
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    ProductPlan.checkTypes(x, g, dw);
+    Buffer to = accumulate ? by.updated(dw) : by.written(dw);
+    return new Conv2dWeightGradient(dims, by.read(x), by.read(g), to, accumulate);
   }
 
   @Override
@@ -80,6 +94,16 @@ public record Conv2dWeightGradient(
             dw.floats(),
             dw.offset())
         .run(ranges);
+  }
+
+  @Override
+  public Object shape() {
+    return new Conv2dDims.Pass(dims, false, false, accumulate, x.type(), g.type());
+  }
+
+  @Override
+  public Buffer result() {
+    return dw;
   }
 
   @Override

@@ -28,6 +28,11 @@ public record Copy(Buffer x, Buffer y) implements Kernel {
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return true;
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     Object from = x.memory();
     Object to = y.memory();

@@ -42,6 +42,11 @@ public record CopyBlock(
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return true;
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     Object source = x.memory();
     Object target = y.memory();

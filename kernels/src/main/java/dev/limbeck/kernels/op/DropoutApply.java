@@ -4,6 +4,7 @@ import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -44,6 +45,11 @@ public record DropoutApply(float rate, long key, Buffer x, Buffer y) implements 
   @Override
   public double flops() {
     return x.length();
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    return new DropoutApply(rate, key, by.read(x), by.written(y));
   }
 
   @Override

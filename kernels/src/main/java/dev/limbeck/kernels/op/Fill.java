@@ -23,6 +23,11 @@ public record Fill(float value, Buffer y) implements Kernel {
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return true;
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     Object memory = y.memory();
     int o = y.offset();
@@ -35,8 +40,7 @@ public record Fill(float value, Buffer y) implements Kernel {
           } else if (memory instanceof int[] ints) {
             Arrays.fill(ints, o + from, o + to, (int) Math.floor(value));
           } else {
-            short bits = (short) (Float.floatToRawIntBits(value) >>> 16);
-            Arrays.fill((short[]) memory, o + from, o + to, bits);
+            Arrays.fill((short[]) memory, o + from, o + to, (short) Cast.bits(value));
           }
         });
   }
@@ -47,7 +51,12 @@ public record Fill(float value, Buffer y) implements Kernel {
    */
   @Override
   public void onCuda(Launcher cuda) {
-    int bits = y.type() == DType.I32 ? (int) Math.floor(value) : Float.floatToRawIntBits(value);
+    int bits =
+        switch (y.type()) {
+          case I32 -> (int) Math.floor(value);
+          case F32 -> Float.floatToRawIntBits(value);
+          case BF16 -> Cast.bits(value);
+        };
     if (bits == 0) {
       cuda.zero(y);
       return;
@@ -55,7 +64,7 @@ public record Fill(float value, Buffer y) implements Kernel {
     boolean halves = y.type() == DType.BF16;
     int unit = halves ? 8 : 4;
     cuda.kernel("copy", halves ? "fill_b16" : "fill_b32").i32(y.length());
-    cuda.varying(halves ? bits >>> 16 : bits).pointer(y);
+    cuda.varying(bits).pointer(y);
     cuda.launch(cuda.blocks((y.length() + unit - 1) / unit, Launcher.THREADS), Launcher.THREADS);
   }
 }

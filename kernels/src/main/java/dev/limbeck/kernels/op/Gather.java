@@ -4,6 +4,7 @@ import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -34,6 +35,11 @@ public record Gather(Buffer table, Buffer index, Buffer y, int width) implements
   @Override
   public double bytes() {
     return index.bytes() + 2.0 * y.bytes();
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    return new Gather(by.read(table), index, by.written(y), width);
   }
 
   @Override

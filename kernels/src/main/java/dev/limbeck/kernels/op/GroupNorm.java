@@ -5,6 +5,7 @@ import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -148,6 +149,39 @@ public record GroupNorm(
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return takesHalves(ptx, x, y);
+  }
+
+  /** Whether the functions for BF16 take x and others like it, all else being F32. */
+  boolean takesHalves(int ptx, Buffer... likeX) {
+    boolean takes = ptx >= 80 && layout.channels % 4 == 0;
+    for (Buffer each : likeX) {
+      takes &= each.type() == DType.BF16;
+    }
+    for (Buffer each : Arrays.asList(gamma, beta, scale, shift)) {
+      takes &= each == null || each.type() == DType.F32;
+    }
+    return takes;
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    return new GroupNorm(
+        layout,
+        epsilon,
+        silu,
+        by.read(x),
+        by.read(gamma),
+        by.read(beta),
+        by.read(scale),
+        by.read(shift),
+        by.written(y),
+        mean,
+        inverse);
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     int c = layout.channels;
     int blocks = layout.blocks();
@@ -174,9 +208,11 @@ public record GroupNorm(
     if (layout.size() == 0) {
       return;
     }
+    boolean halves = x.type() == DType.BF16;
+    String type = halves ? "_bf16" : "_f32";
     GroupNormTiles whole = GroupNormTiles.whole(layout, CUDA_HELD);
     if (whole.fits()) {
-      whole.pass(cuda.kernel("group_norm", "group_norm_f32"), layout);
+      whole.pass(kernel(cuda, halves, "group_norm" + type), layout);
       cuda.i32(silu ? 1 : 0).f32(epsilon);
       operands(cuda).pointer(y).pointer(mean).pointer(inverse);
       cuda.launch(whole.blocks(layout.samples), 1, 1, whole.threads(), whole.wholeBytes());
@@ -184,17 +220,21 @@ public record GroupNorm(
     }
     GroupNormTiles blocks = GroupNormTiles.blocks(layout);
     Buffer sums = cuda.scratch(DType.F32, layout.samples * blocks.runs() * 2 * layout.channels);
-    blocks.pass(cuda.kernel("group_norm", "group_norm_moments_f32"), layout);
+    blocks.pass(kernel(cuda, halves, "group_norm_moments" + type), layout);
     cuda.pointer(x).pointer(sums);
     cuda.launch(blocks.blocks(layout.samples), 1, 1, blocks.threads(), blocks.sumBytes());
     int count = layout.samples * layout.groups;
-    cuda.kernel("group_norm", "group_norm_finish_f32").i32(count).i32(layout.groups);
+    kernel(cuda, halves, "group_norm_finish" + type).i32(count).i32(layout.groups);
     cuda.i32(blocks.runs()).i32(layout.pixels).i32(layout.perGroup()).f32(epsilon);
     cuda.pointer(x).pointer(sums).pointer(mean).pointer(inverse);
     cuda.launch((count + 3) / 4, 128);
-    blocks.pass(cuda.kernel("group_norm", "group_norm_apply_f32"), layout).i32(silu ? 1 : 0);
+    blocks.pass(kernel(cuda, halves, "group_norm_apply" + type), layout).i32(silu ? 1 : 0);
     operands(cuda).pointer(y).pointer(mean).pointer(inverse);
     cuda.launch(blocks.blocks(layout.samples), blocks.threads());
+  }
+
+  private static Launcher kernel(Launcher cuda, boolean halves, String symbol) {
+    return halves ? cuda.kernel("group_norm_bf16", symbol) : cuda.kernel("group_norm", symbol);
   }
 
   /** The operands that forward and gradient read. */

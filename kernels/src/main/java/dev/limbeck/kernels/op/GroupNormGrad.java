@@ -5,6 +5,7 @@ import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -80,6 +81,38 @@ public record GroupNormGrad(
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return forward.takesHalves(ptx, forward.x(), dy, dx);
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    GroupNorm f = forward;
+    Buffer x = by.read(f.x());
+    GroupNorm wide =
+        new GroupNorm(
+            f.layout(),
+            f.epsilon(),
+            f.silu(),
+            x,
+            by.read(f.gamma()),
+            by.read(f.beta()),
+            by.read(f.scale()),
+            by.read(f.shift()),
+            x,
+            f.mean(),
+            f.inverse());
+    return new GroupNormGrad(
+        wide,
+        by.read(dy),
+        by.written(dx),
+        by.written(dGamma),
+        by.written(dBeta),
+        by.written(dScale),
+        by.written(dShift));
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     GroupNorm.Layout at = forward.layout();
     int c = at.channels();
@@ -119,7 +152,12 @@ public record GroupNormGrad(
     Buffer totals = cuda.scratch(DType.F32, Math.max(1, 2 * n * c));
     GroupNormTiles whole = GroupNormTiles.whole(at, CUDA_HELD);
     if (whole.fits()) {
-      whole.pass(cuda.kernel("group_norm_grad", "group_norm_grad_f32"), at);
+      boolean halves = dx.type() == DType.BF16;
+      whole.pass(
+          halves
+              ? cuda.kernel("group_norm_bf16", "group_norm_grad_bf16")
+              : cuda.kernel("group_norm_grad", "group_norm_grad_f32"),
+          at);
       f.operands(cuda.i32(f.silu() ? 1 : 0)).pointer(f.mean()).pointer(f.inverse());
       cuda.pointer(dy).pointer(dx).pointer(totals).pointer(dScale).pointer(dShift);
       cuda.launch(whole.blocks(n), 1, 1, whole.threads(), whole.wholeBytes());
@@ -137,7 +175,7 @@ public record GroupNormGrad(
     GroupNorm.Layout at = f.layout();
     int n = at.samples();
     Buffer sums = cuda.scratch(DType.F32, n * blocks.runs() * 2 * at.channels());
-    blocks.pass(cuda.kernel("group_norm_grad_runs", "group_norm_grad_sums_f32"), at);
+    blocks.pass(inRuns(cuda, "group_norm_grad_sums"), at);
     f.operands(cuda.i32(f.silu() ? 1 : 0)).pointer(f.mean()).pointer(f.inverse());
     cuda.pointer(dy).pointer(sums);
     cuda.launch(blocks.blocks(n), 1, 1, blocks.threads(), blocks.sumBytes());
@@ -150,9 +188,15 @@ public record GroupNormGrad(
     cuda.pointer(f.inverse()).pointer(sums).pointer(totals).pointer(maps);
     cuda.pointer(dScale).pointer(dShift).launch((count + 3) / 4, 128);
 
-    blocks.pass(cuda.kernel("group_norm_grad_runs", "group_norm_grad_apply_f32"), at);
+    blocks.pass(inRuns(cuda, "group_norm_grad_apply"), at);
     f.operands(cuda.i32(f.silu() ? 1 : 0)).pointer(f.mean()).pointer(f.inverse());
     cuda.pointer(dy).pointer(maps).pointer(dx).launch(blocks.blocks(n), blocks.threads());
+  }
+
+  private Launcher inRuns(Launcher cuda, String name) {
+    return dx.type() == DType.BF16
+        ? cuda.kernel("group_norm_bf16", name + "_bf16")
+        : cuda.kernel("group_norm_grad_runs", name + "_f32");
   }
 
   /** Writes a and b of x̂ = a·x + b, one of each per channel. */

@@ -5,7 +5,9 @@ import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
+import dev.limbeck.kernels.Tunable;
 import java.util.Arrays;
 import java.util.List;
 
@@ -36,7 +38,7 @@ public record MatMul(
     Buffer bias,
     Buffer c,
     boolean accumulate)
-    implements Kernel {
+    implements Tunable {
   /** From this batch size on, each product is one thread's work. */
   private static final int BATCH_CHUNKS = 4;
 
@@ -79,6 +81,29 @@ public record MatMul(
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return ptx > 0 && (bias == null || bias.type() == DType.F32);
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    ProductPlan.checkTypes(a, b, c);
+    Buffer to = accumulate ? by.updated(c) : by.written(c);
+    return new MatMul(
+        batch,
+        m,
+        n,
+        k,
+        by.read(a),
+        transposeA,
+        by.read(b),
+        transposeB,
+        by.read(bias),
+        to,
+        accumulate);
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     if (batch < BATCH_CHUNKS) {
       for (int item = 0; item < batch; item++) {
@@ -88,6 +113,31 @@ public record MatMul(
       // Inside a chunk the product runs on the chunk's thread alone.
       ranges.chunks(batch, item -> product(item).run(ranges));
     }
+  }
+
+  /** All but the buffers. */
+  private record Sizes(
+      int batch,
+      int m,
+      int n,
+      int k,
+      boolean transposeA,
+      boolean transposeB,
+      boolean bias,
+      boolean accumulate,
+      DType operands,
+      DType result) {}
+
+  @Override
+  public Object shape() {
+    boolean biased = bias != null;
+    return new Sizes(
+        batch, m, n, k, transposeA, transposeB, biased, accumulate, a.type(), c.type());
+  }
+
+  @Override
+  public Buffer result() {
+    return c;
   }
 
   @Override

@@ -7,7 +7,7 @@ import dev.limbeck.kernels.Launcher;
 /**
  * How a CUDA device cuts a batch of matrix products C [m,n] = Σ_k: the arithmetic, the tile of C
  * that a block computes, and the parts of a long sum. This is the one place that decides it; a plan
- * follows from the shape and from {@link Launcher#tf32()} alone.
+ * follows from the shape, {@link Launcher#tf32()} and {@link Launcher#way()} alone.
  *
  * @param arithmetic "_f32" (exact products and sums) or "_tf32" (tensor cores, operands rounded to
  *     11 significant bits)
@@ -61,26 +61,23 @@ record ProductPlan(
       int n,
       int k,
       boolean onlySmall) {
+    checkTypes(a, b, c);
     boolean halves = a.type() == DType.BF16;
     boolean narrow = c.type() == DType.BF16;
-    boolean floats = a.type() == DType.F32;
-    if (!(halves || floats) || b.type() != a.type() || !(narrow ? halves : c.type() == DType.F32)) {
-      throw new IllegalArgumentException(
-          "a product of "
-              + a.type()
-              + " and "
-              + b.type()
-              + " into "
-              + c.type()
-              + ": operands are both F32 or both BF16, the result F32 or like the operands");
-    }
     boolean tensor = cuda.tf32() && cuda.capability() >= 80 && k >= TENSOR_TERMS;
     String arithmetic = halves ? "_bf16" : tensor ? "_tf32" : "_f32";
     // Without tensor cores BF16 has small tiles only: it is there to run at all.
     boolean noLarge = onlySmall || halves && cuda.capability() < 80;
     long largeTiles = tiles(m, 128) * tiles(n, 128) * batch;
     boolean large =
-        !noLarge && m > 64 && n > 64 && largeTiles * Math.max(1, k / (2 * PART)) >= LARGE_BLOCKS;
+        !noLarge
+            && m > 64
+            && n > 64
+            && switch (cuda.way()) {
+              case SMALL_TILES -> false;
+              case LARGE_TILES -> true;
+              default -> largeTiles * Math.max(1, k / (2 * PART)) >= LARGE_BLOCKS;
+            };
     long blocks = large ? largeTiles : tiles(m, 64) * tiles(n, 64) * batch;
     long size = Math.max(1, (long) batch * m * n);
     long wanted = Math.min(BLOCKS / Math.max(1, blocks), Math.min(k / PART, PARTIAL_LIMIT / size));
@@ -90,6 +87,21 @@ record ProductPlan(
     }
     int parts = wanted > 1 ? (int) tiles(k, perPart) : 1;
     return new ProductPlan(batch, m, n, k, arithmetic, narrow, large, parts, perPart);
+  }
+
+  /** Throws unless operands are both F32 or both BF16, and the result F32 or like them. */
+  static void checkTypes(Buffer a, Buffer b, Buffer c) {
+    boolean known = a.type() == DType.F32 || a.type() == DType.BF16;
+    if (!known || b.type() != a.type() || c.type() != DType.F32 && c.type() != a.type()) {
+      throw new IllegalArgumentException(
+          "a product of "
+              + a.type()
+              + " and "
+              + b.type()
+              + " into "
+              + c.type()
+              + ": operands are both F32 or both BF16, the result F32 or like the operands");
+    }
   }
 
   /** The same tiles and number of parts for other sizes. */

@@ -5,6 +5,7 @@ import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -72,6 +73,11 @@ public record Reduce(Op op, float scale, Buffer x, Buffer y, int outer, int coun
   @Override
   public double flops() {
     return x.length();
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    return new Reduce(op, scale, by.read(x), by.written(y), outer, count, inner);
   }
 
   @Override

@@ -1,9 +1,11 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.Arrays;
 import java.util.List;
@@ -141,6 +143,16 @@ public record Resample(int samples, int channels, Axis rows, Axis columns, Buffe
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return ptx > 0 && channels % 4 == 0 && x.type() == y.type();
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    return new Resample(samples, channels, rows, columns, by.read(x), by.written(y));
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     int perLine = Math.max(1, columns.out() * channels);
     ranges.split(
@@ -160,7 +172,9 @@ public record Resample(int samples, int channels, Axis rows, Axis columns, Buffe
     if (n == 0) {
       return;
     }
-    cuda.kernel("resample", unit == 4 ? "resample_f32x4" : "resample_f32").i32(n);
+    boolean halves = x.type() == DType.BF16;
+    String quads = halves ? "resample_bf16x4" : "resample_f32x4";
+    cuda.kernel("resample", unit == 4 ? quads : "resample_f32").i32(n);
     Divisor.of(channels / unit).to(cuda);
     Divisor.of(columns.out()).to(cuda);
     Divisor.of(rows.out()).to(cuda).i32(rows.in).i32(columns.in);

@@ -4,6 +4,7 @@ import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.ArrayList;
 import java.util.List;
@@ -52,6 +53,11 @@ public record RowCombine(Buffer a, Buffer x, Buffer b, Buffer y, Buffer out) imp
   @Override
   public double flops() {
     return (b == null ? 1.0 : 3.0) * x.length();
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    return new RowCombine(by.read(a), by.read(x), by.read(b), by.read(y), by.written(out));
   }
 
   @Override

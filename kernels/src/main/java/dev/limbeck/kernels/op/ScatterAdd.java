@@ -4,6 +4,7 @@ import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 
@@ -48,6 +49,11 @@ public record ScatterAdd(Buffer x, Buffer index, Buffer table, int width) implem
   @Override
   public double bytes() {
     return index.bytes() + x.bytes() + 2.0 * Math.min(x.bytes(), table.bytes());
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    return new ScatterAdd(by.read(x), index, by.updated(table), width);
   }
 
   @Override

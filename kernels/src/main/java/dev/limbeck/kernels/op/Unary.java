@@ -1,9 +1,11 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
@@ -78,6 +80,16 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
   }
 
   @Override
+  public boolean takesHalves(int ptx) {
+    return ptx > 0 && op == Op.AFFINE && x.type() == y.type();
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    return new Unary(op, p, q, by.read(x), by.written(y));
+  }
+
+  @Override
   public void onCpu(Ranges ranges) {
     float[] xs = x.floats();
     float[] ys = y.floats();
@@ -95,6 +107,11 @@ public record Unary(Op op, float p, float q, Buffer x, Buffer y) implements Kern
 
   @Override
   public void onCuda(Launcher cuda) {
+    if (y.type() == DType.BF16) {
+      cuda.kernel("halves", "affine_bf16").i32(x.length()).f32(p).f32(q).pointer(x).pointer(y);
+      cuda.launch(cuda.blocks((x.length() + 7) / 8, Launcher.THREADS), Launcher.THREADS);
+      return;
+    }
     cuda.kernel("unary", name() + "_f32").i32(x.length()).f32(p).f32(q).pointer(x).pointer(y);
     cuda.launch(cuda.blocks((x.length() + 3) / 4, Launcher.THREADS), Launcher.THREADS);
   }

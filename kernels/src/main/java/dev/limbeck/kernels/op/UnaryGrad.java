@@ -4,6 +4,7 @@ import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Definition;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Launcher;
+import dev.limbeck.kernels.Operands;
 import dev.limbeck.kernels.Ranges;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
@@ -40,6 +41,11 @@ public record UnaryGrad(Unary.Op op, float p, float q, Buffer g, Buffer s, Buffe
   @Override
   public double flops() {
     return (op.flops() + 2) * dx.length();
+  }
+
+  @Override
+  public Kernel on(Operands by) {
+    return new UnaryGrad(op, p, q, by.read(g), by.read(s), by.written(dx));
   }
 
   @Override

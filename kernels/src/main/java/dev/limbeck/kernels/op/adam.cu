@@ -4,12 +4,15 @@
 // scale·√v + ε, or 1 if the step is not adaptive; with an average (not null): a ← a + rate·(p − a).
 // at = {gradient scale, β₁, β₂, decay, step, scale, ε, adaptive, rate} (AdamStep.Coefficients). With
 // gradient_scale (not null), that number takes the place of at[0]; if it is NaN, nothing changes.
-// One pass: 28 bytes per parameter, 36 with the average, 16 per access. A thread has five accesses on
+// rounded (or null) receives p in BF16.
+// One pass: 28 bytes per parameter, 36 with the average, 2 more with rounded, 16 per access. A thread has five accesses on
 // their way at a time; at 48 registers five blocks of 256 threads fit, 100 KiB on their way per
 // multiprocessor, several times what the latency of memory asks for. Loshchilov and Hutter 2019,
 // 1711.05101; Liu et al. 2020, 1908.03265.
 //
 // moving_average: a ← a + at[0]·(x − a); 12 bytes per parameter.
+
+#include "bf16.cuh"
 
 /** The scalars of one step. */
 struct Coefficients {
@@ -35,7 +38,7 @@ struct Coefficients {
 extern "C" __global__ void __launch_bounds__(256) adam_step_f32(
     int n, const float* __restrict__ at, const float* __restrict__ gradient_scale,
     const float* __restrict__ gradients, float* values, float* first, float* second,
-    float* average) {
+    float* average, unsigned short* rounded) {
   Coefficients c(at);
   if (gradient_scale != nullptr) {
     c.gradient_scale = *gradient_scale;
@@ -63,6 +66,9 @@ extern "C" __global__ void __launch_bounds__(256) adam_step_f32(
       reinterpret_cast<float4*>(average)[i] = make_float4(
           c.follow(a.x, p.x), c.follow(a.y, p.y), c.follow(a.z, p.z), c.follow(a.w, p.w));
     }
+    if (rounded != nullptr) {
+      reinterpret_cast<uint2*>(rounded)[i] = make_uint2(bf16_pair(p.x, p.y), bf16_pair(p.z, p.w));
+    }
   }
   unsigned i = (n & ~3) + grid_first();
   if (i < n) {
@@ -71,6 +77,9 @@ extern "C" __global__ void __launch_bounds__(256) adam_step_f32(
     values[i] = p;
     if (average != nullptr) {
       average[i] = c.follow(average[i], p);
+    }
+    if (rounded != nullptr) {
+      rounded[i] = float_bf16(p);
     }
   }
 }

@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include "bf16.cuh"
+
 /** The place of a thread: its unit of V channels, and the first of its pixels (lane). */
 template <int V>
 struct Place {
@@ -53,20 +55,22 @@ __device__ __forceinline__ void affine(
   }
 }
 
+/** T is the type of x, dy and dx. */
+template <class T>
 struct GroupNormGrad {
   unsigned pixels;
   unsigned channels;
   unsigned per;
   int silu;
-  const float* __restrict__ x;
+  const T* __restrict__ x;
   const float* __restrict__ gamma;
   const float* __restrict__ beta;
   const float* __restrict__ scale;
   const float* __restrict__ shift;
   const float* __restrict__ mean;
   const float* __restrict__ inverse;
-  const float* dy;
-  float* dx;
+  const T* dy;
+  T* dx;
 };
 
 /** What turns x and dy into du and x̂, for V channels. */
@@ -78,7 +82,8 @@ struct Slope {
   float inv[V];
   int silu;
 
-  __device__ __forceinline__ Slope(const GroupNormGrad& op, unsigned n, unsigned c)
+  template <class T>
+  __device__ __forceinline__ Slope(const GroupNormGrad<T>& op, unsigned n, unsigned c)
       : silu(op.silu) {
 #pragma unroll
     for (int k = 0; k < V; k++) {
@@ -148,5 +153,23 @@ __device__ __forceinline__ void input_gradient(
 #pragma unroll
   for (int k = 0; k < V; k++) {
     d[k] = fmaf(d[k], p[k], fmaf(x[k], q[k], r[k]));
+  }
+}
+
+/** So many channels at a time, as a type. */
+template <int N>
+struct Vector {
+  static constexpr int V = N;
+};
+
+/** Calls f with four channels at a time, or with one, which BF16 has no functions for. */
+template <class T, class F>
+__device__ __forceinline__ void by_vector(int packed, F f) {
+  if constexpr (sizeof(T) == 2) {
+    f(Vector<4>());
+  } else if (packed) {
+    f(Vector<4>());
+  } else {
+    f(Vector<1>());
   }
 }

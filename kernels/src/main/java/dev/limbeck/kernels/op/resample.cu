@@ -3,16 +3,46 @@
 // An axis is a table: start[out + 1], source[taps], weight[taps] as bits; output i has the taps from
 // start[i] to start[i + 1], in this order (Resample.Axis).
 //
-// One thread per output element, or per four channels where C is a multiple of 4 (f32x4: n and
-// channels count 16 bytes); grid-stride. Neighbouring lanes have neighbouring channels, then
+// One thread per output element, or per four channels where C is a multiple of 4 (f32x4, and bf16x4 for
+// images in BF16, whose sums are F32: n and channels count four elements); grid-stride. Neighbouring lanes have neighbouring channels, then
 // neighbouring pixels, so that reads and writes are whole runs; pixels that several outputs share
-// come from L1 and L2, the tables (a few hundred words) from L1. 4 bytes per element of x and of y, 2
+// come from L1 and L2, the tables (a few hundred words) from L1. 4 (2) bytes per element of x and of y, 2
 // flops per output element and pair of taps.
+
+#include "bf16.cuh"
+
+/** Four elements in BF16. */
+struct Bf16x4 {
+  uint2 pairs;
+};
+
+/** The type of sums. */
+template <class T>
+struct Sums {
+  using S = T;
+};
+
+template <>
+struct Sums<Bf16x4> {
+  using S = float4;
+};
+
+__device__ __forceinline__ void put(float sum, float* y) { *y = sum; }
+__device__ __forceinline__ void put(float4 sum, float4* y) { *y = sum; }
+__device__ __forceinline__ void put(float4 sum, Bf16x4* y) {
+  y->pairs = make_uint2(bf16_pair(sum.x, sum.y), bf16_pair(sum.z, sum.w));
+}
 
 __device__ __forceinline__ float add_scaled(float v, float w, float sum) { return fmaf(v, w, sum); }
 __device__ __forceinline__ float4 add_scaled(float4 v, float w, float4 sum) {
   return make_float4(
       fmaf(v.x, w, sum.x), fmaf(v.y, w, sum.y), fmaf(v.z, w, sum.z), fmaf(v.w, w, sum.w));
+}
+
+__device__ __forceinline__ float4 add_scaled(Bf16x4 v, float w, float4 sum) {
+  float4 wide = make_float4(bf16_low(v.pairs.x), bf16_high(v.pairs.x), bf16_low(v.pairs.y),
+                            bf16_high(v.pairs.y));
+  return add_scaled(wide, w, sum);
 }
 
 /** One axis' table at one output. */
@@ -42,7 +72,7 @@ __device__ __forceinline__ void resample(
     Taps high(row_table, rows, line - sample * rows);
     Taps wide(column_table, columns, pixel - line * columns);
     const T* image = x + sample * in_rows * in_columns * channels + (at - pixel * channels);
-    T sum = T();
+    typename Sums<T>::S sum = {};
     for (int a = high.from; a < high.to; a++) {
       float w = __int_as_float(high.weight[a]);
       const T* row = image + high.source[a] * in_columns * channels;
@@ -50,7 +80,7 @@ __device__ __forceinline__ void resample(
         sum = add_scaled(row[wide.source[b] * channels], w * __int_as_float(wide.weight[b]), sum);
       }
     }
-    y[at] = sum;
+    put(sum, y + at);
   }
 }
 
@@ -66,3 +96,4 @@ __device__ __forceinline__ void resample(
 
 RESAMPLE(f32, float)
 RESAMPLE(f32x4, float4)
+RESAMPLE(bf16x4, Bf16x4)

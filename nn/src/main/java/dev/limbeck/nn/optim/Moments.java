@@ -42,8 +42,10 @@ final class Moments implements AutoCloseable {
                 params.gradients(),
                 first,
                 second,
-                averaged));
-    params.touch();
+                averaged,
+                params.rounded()));
+    // The step has written the rounded values too.
+    params.values().changed();
     if (average != null) {
       average.params().touch();
     }
