@@ -10,7 +10,7 @@ import java.util.function.DoubleUnaryOperator;
 /**
  * One row of {@link OpCases}: an operation on inputs of given shapes.
  *
- * @param op the name of the method of {@link Var}
+ * @param op the name of the method of {@link Var}, or the name behind that of another class
  * @param gap inputs keep this far from zero, where the operation has a kink
  * @param apart no value of one input comes near a value of another
  * @param exact the operation in double precision, element by element; null if it is none such
@@ -68,6 +68,21 @@ record OpCase(
 
   Tensor input(Device device, int input) {
     return Tensor.of(device, inputs.get(input), values(input));
+  }
+
+  /** A direction for tangents: no element is zero, and all are 1 or −1 for inputs apart. */
+  float[] direction(int input) {
+    Random random = new Random(17L * op.hashCode() + input);
+    float[] direction = new float[inputs.get(input).size()];
+    for (int i = 0; i < direction.length; i++) {
+      float size = apart ? 1f : 0.25f + 0.75f * random.nextFloat();
+      direction[i] = random.nextBoolean() ? size : -size;
+    }
+    return direction;
+  }
+
+  Tensor tangent(Device device, int input) {
+    return Tensor.of(device, inputs.get(input), direction(input));
   }
 
   @Override

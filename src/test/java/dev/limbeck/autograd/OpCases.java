@@ -3,6 +3,7 @@ package dev.limbeck.autograd;
 import static dev.limbeck.autograd.OpCase.of;
 import static dev.limbeck.autograd.OpCase.unary;
 
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.op.Conv2dSpec;
 import dev.limbeck.tensor.Dropout;
 import dev.limbeck.tensor.Shape;
@@ -11,8 +12,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The table of operations: every public operation of {@link Var} has a row here, which {@link
- * OpCasesTest} checks on every path.
+ * The table of operations: every public operation of {@link Var} and {@link RowOps} has a row here,
+ * which {@link OpCasesTest} and {@link TangentsTest} check on every path.
  */
 final class OpCases {
   private OpCases() {}
@@ -25,7 +26,13 @@ final class OpCases {
     movement(rows);
     products(rows);
     layers(rows);
+    perSample(rows);
     return rows;
+  }
+
+  /** All but conversions, which round gradients and tangents, each in its own way. */
+  static List<OpCase> unrounded() {
+    return all().stream().filter(row -> !row.op().equals("to")).toList();
   }
 
   private static List<Shape> shapes(int[]... sizes) {
@@ -104,6 +111,9 @@ final class OpCases {
 
   private static void movement(List<OpCase> rows) {
     List<Shape> x = shapes(s(3, 5, 71));
+    // Numbers that BF16 has, those a step of a difference quotient away included.
+    rows.add(of("to", x, v -> v[0].to(DType.BF16).to(DType.F32)).within(-1.4f, 1.4f).inputsApart());
+    rows.add(of("to", x, v -> v[0].to(DType.BF16).mean()).within(-1.4f, 1.4f).inputsApart());
     rows.add(of("reshape", x, v -> v[0].reshape(15, 71)));
     rows.add(of("transpose", x, v -> v[0].transpose(2, 0, 1)));
     rows.add(of("transpose", x, v -> v[0].transpose(0, 2, 1)));
@@ -171,5 +181,29 @@ final class OpCases {
     rows.add(of("resizeNearest", images, v -> v[0].resizeNearest(9, 4)));
     rows.add(of("resizeBilinear", images, v -> v[0].resizeBilinear(4, 11)));
     rows.add(of("dropout", shapes(s(3, 5, 71)), v -> v[0].dropout(new Dropout(0.3f, 5))));
+  }
+
+  private static void perSample(List<OpCase> rows) {
+    List<Shape> two = shapes(s(3, 5, 7), s(3, 5, 7));
+    rows.add(
+        of(
+            "RowOps.combine",
+            two,
+            v -> RowOps.combine(numbers(v[0], .5f, -1, 2), v[0], numbers(v[0], 3, 1, -.3f), v[1])));
+    rows.add(
+        of("RowOps.scale", shapes(s(3, 71)), v -> RowOps.scale(numbers(v[0], .5f, -1, 2), v[0])));
+    rows.add(
+        of(
+            "RowOps.meanSquaredError",
+            shapes(s(3, 5)),
+            v ->
+                RowOps.meanSquaredError(
+                    v[0],
+                    Tensor.full(v[0].value().device(), v[0].shape(), .3f),
+                    numbers(v[0], .5f, 1, 2))));
+  }
+
+  private static Tensor numbers(Var beside, float... values) {
+    return Tensor.of(beside.value().device(), Shape.of(values.length), values);
   }
 }

@@ -25,14 +25,15 @@ import org.junit.jupiter.api.Test;
 /** What holds for every operation, checked for every row of {@link OpCases}. */
 class OpCasesTest {
   /** Ways to make or mark a variable; no operations. */
-  private static final Set<String> NO_OPERATIONS = Set.of("constant", "beside", "record");
+  private static final Set<String> NO_OPERATIONS =
+      Set.of("constant", "dual", "withTangent", "beside", "record");
 
-  /** Half the distance of the two points of a difference quotient, before scaling. */
-  private static final float STEP = 1e-2f;
+  /** Half the distance of the two points of a difference quotient; BF16 has 1 ± it. */
+  private static final float STEP = 0x1p-7f;
 
   /**
-   * Rounding of the two sums (1e-7 over the step 1e-2, times the sum's length) and the curvature
-   * (the step squared) both stay below this share of the derivative's natural size.
+   * Rounding of the two sums (1e-7 over the step, times the sum's length) and the curvature (the
+   * step squared) both stay below this share of the derivative's natural size.
    */
   private static final double DERIVATIVE_TOLERANCE = 2e-3;
 
@@ -45,9 +46,14 @@ class OpCasesTest {
       }
     }
     missing.removeAll(NO_OPERATIONS);
+    for (Method method : RowOps.class.getDeclaredMethods()) {
+      if (Modifier.isPublic(method.getModifiers()) && method.getReturnType() == Var.class) {
+        missing.add("RowOps." + method.getName());
+      }
+    }
     assertTrue(missing.size() > 20, missing + " can hardly be all operations");
     OpCases.all().forEach(row -> missing.remove(row.op()));
-    assertEquals(Set.of(), missing, "operations of Var without a row in OpCases");
+    assertEquals(Set.of(), missing, "operations of variables without a row in OpCases");
   }
 
   @DeviceTest
@@ -107,6 +113,7 @@ class OpCasesTest {
         Result expected = run(one, row);
         Result actual = run(four, row);
         assertArrayEquals(expected.value, actual.value, row.toString());
+        assertArrayEquals(expected.tangent, actual.tangent, row + ", tangent");
         for (int i = 0; i < row.inputs().size(); i++) {
           assertArrayEquals(expected.gradients.get(i), actual.gradients.get(i), row + ", " + i);
         }
@@ -123,6 +130,7 @@ class OpCasesTest {
         Result expected = run(scalar, row);
         Result actual = run(simd, row);
         assertClose(expected.value, actual.value, row + ", value");
+        assertClose(expected.tangent, actual.tangent, row + ", tangent");
         for (int i = 0; i < row.inputs().size(); i++) {
           assertClose(expected.gradients.get(i), actual.gradients.get(i), row + ", gradient " + i);
         }
@@ -201,27 +209,32 @@ class OpCasesTest {
     }
   }
 
-  record Result(float[] value, List<float[]> gradients) {}
+  record Result(float[] value, float[] tangent, List<float[]> gradients) {}
 
-  /** Value, and the gradients of Σ wᵢyᵢ with the fixed weights w. */
+  /**
+   * Value, tangent along the row's directions, and the gradients of Σ wᵢyᵢ with fixed weights w.
+   */
   static Result run(Device device, OpCase row) {
     try (Tape tape = Tape.open(List.of())) {
       Var[] inputs = new Var[row.inputs().size()];
+      Var[] operands = new Var[inputs.length];
       for (int i = 0; i < inputs.length; i++) {
         inputs[i] = tape.inputWithGradient(row.input(device, i));
+        operands[i] = inputs[i].withTangent(row.tangent(device, i));
       }
-      Var y = tape.retain(row.apply().on(inputs));
+      Var y = tape.retain(row.apply().on(operands));
       float[] value = y.value().toFloats();
+      float[] tangent = y.tangent().toFloats();
       tape.backward(y, Tensor.of(device, y.shape(), weights(value.length)));
       List<float[]> gradients = new ArrayList<>();
       for (Var input : inputs) {
         gradients.add(input.gradient().toFloats());
       }
-      return new Result(value, gradients);
+      return new Result(value, tangent, gradients);
     }
   }
 
-  private static float[] weights(int count) {
+  static float[] weights(int count) {
     Random random = new Random(11);
     float[] weights = new float[count];
     for (int i = 0; i < count; i++) {

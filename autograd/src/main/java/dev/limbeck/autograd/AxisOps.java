@@ -29,7 +29,8 @@ final class AxisOps {
           if (a.needsGradient(tape)) {
             a.accumulate(chosen.sumTo(first.shape()));
           }
-        });
+        },
+        () -> Tangents.extremum(a, b, largest));
   }
 
   static Var where(Tensor condition, Var a, Var b) {
@@ -48,7 +49,8 @@ final class AxisOps {
           if (b.needsGradient(tape)) {
             b.accumulate(Tensor.where(condition, zero, g).sumTo(shapeB));
           }
-        });
+        },
+        () -> Tangents.where(condition, a, b));
   }
 
   /** The gradient goes to the largest elements, in equal shares where several are equal. */
@@ -64,7 +66,8 @@ final class AxisOps {
           Tensor mask = xv.greaterEqual(y.reshape(kept));
           Tensor share = g.reshape(kept).div(mask.sum(axis, true));
           x.accumulate(mask.mul(share));
-        });
+        },
+        () -> Tangents.max(x, y, axis, keep));
   }
 
   /** d/dx_k Σ (x - mean)²/n = 2 (x_k - mean)/n. */
@@ -76,7 +79,8 @@ final class AxisOps {
         xv.variance(axis, keep),
         new Var[] {x},
         new Tensor[] {xv},
-        g -> x.accumulate(xv.sub(xv.mean(axis, true)).mul(g.reshape(kept).mul(factor))));
+        g -> x.accumulate(xv.sub(xv.mean(axis, true)).mul(g.reshape(kept).mul(factor))),
+        () -> xv.sub(xv.mean(axis, true)).mul(x.tangent()).sum(axis, keep).mul(factor));
   }
 
   /** d/dx_k ln Σ e^x = e^(x_k - y). */
@@ -88,7 +92,8 @@ final class AxisOps {
         y,
         new Var[] {x},
         new Tensor[] {xv, y},
-        g -> x.accumulate(xv.sub(y.reshape(kept)).exp().mul(g.reshape(kept))));
+        g -> x.accumulate(xv.sub(y.reshape(kept)).exp().mul(g.reshape(kept))),
+        () -> xv.sub(y.reshape(kept)).exp().mul(x.tangent()).sum(axis, keep));
   }
 
   static Var softmax(Var x, int axis, boolean log) {
@@ -97,7 +102,8 @@ final class AxisOps {
         y,
         new Var[] {x},
         new Tensor[] {y},
-        g -> x.accumulate(log ? g.logSoftmaxGrad(y, axis) : g.softmaxGrad(y, axis)));
+        g -> x.accumulate(log ? g.logSoftmaxGrad(y, axis) : g.softmaxGrad(y, axis)),
+        () -> Tangents.softmax(x, y, axis, log));
   }
 
   static Var transpose(Var x, int... axes) {
@@ -106,7 +112,12 @@ final class AxisOps {
     for (int i = 0; i < axes.length; i++) {
       back[x.shape().axis(axes[i])] = i;
     }
-    return Var.record(y, new Var[] {x}, NOTHING, g -> x.accumulate(g.transpose(back)));
+    return Var.record(
+        y,
+        new Var[] {x},
+        NOTHING,
+        g -> x.accumulate(g.transpose(back)),
+        () -> x.tangent().transpose(axes));
   }
 
   /** Loss = -Σ ln p[label] / n; its gradient is (p - one-hot)/n. */
@@ -117,10 +128,18 @@ final class AxisOps {
         new Var[] {x},
         new Tensor[] {xv, labels},
         g -> {
-          Tensor chosen = Tensor.oneHot(labels, xv.dim(-1), xv.device());
-          Tensor p = xv.softmax(-1).reshape(chosen.size());
-          Tensor dx = p.sub(chosen.reshape(chosen.size())).mul(g.mul(1f / labels.size()));
+          Tensor dx = crossEntropySlopes(xv, labels).mul(g.mul(1f / labels.size()));
           x.accumulate(dx.reshape(xv.shape().toArray()));
+        },
+        () -> {
+          Tensor flat = x.tangent().reshape(xv.size());
+          return crossEntropySlopes(xv, labels).mul(flat).sum().mul(1f / labels.size());
         });
+  }
+
+  /** p - one-hot, as one row. */
+  private static Tensor crossEntropySlopes(Tensor x, Tensor labels) {
+    Tensor chosen = Tensor.oneHot(labels, x.dim(-1), x.device());
+    return x.softmax(-1).reshape(x.size()).sub(chosen.reshape(x.size()));
   }
 }

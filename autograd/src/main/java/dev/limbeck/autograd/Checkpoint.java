@@ -28,27 +28,27 @@ public final class Checkpoint {
     if (tape == null) {
       return computation.apply(inputs);
     }
-    Tensor result = forward(computation, inputs);
+    Var result = forward(computation, inputs);
     boolean needed = tape.trainsAny();
     Tensor[] saved = new Tensor[inputs.length];
     for (int i = 0; i < inputs.length; i++) {
       needed |= inputs[i].needsGradient(tape);
       saved[i] = inputs[i].value();
     }
-    Var output = new Var(result, tape, needed);
+    Var output = new Var(result.value(), tape, needed, result.tangent());
     if (needed) {
       tape.add(output, g -> backward(tape, computation, inputs, g), saved);
     }
     return output;
   }
 
-  private static Tensor forward(Function<Var[], Var> computation, Var[] inputs) {
+  private static Var forward(Function<Var[], Var> computation, Var[] inputs) {
     Var[] constants = new Var[inputs.length];
     for (int i = 0; i < inputs.length; i++) {
-      constants[i] = Var.constant(inputs[i].value());
+      constants[i] = Var.dual(inputs[i].value(), inputs[i].tangent());
     }
     try (Scope scope = Scope.open()) {
-      return scope.keep(computation.apply(constants)).value();
+      return scope.keep(computation.apply(constants));
     }
   }
 

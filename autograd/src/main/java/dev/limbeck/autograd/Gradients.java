@@ -18,7 +18,7 @@ final class Gradients {
 
   /** A new tensor a + b. */
   static Tensor sum(Tensor a, Tensor b) {
-    Tensor result = Tensor.empty(a.device(), a.shape());
+    Tensor result = Tensor.empty(a.device(), a.type(), a.shape());
     result.device().execute(new Copy(a.buffer(), result.buffer()));
     add(result, b);
     return result;
@@ -48,7 +48,8 @@ final class Gradients {
     if (parameter != null) {
       kernel.accept(new Target(parameter.gradient(), true));
     } else {
-      Tensor share = Tensor.empty(operand.value().device(), operand.shape());
+      Tensor share =
+          Tensor.empty(operand.value().device(), operand.value().type(), operand.shape());
       kernel.accept(new Target(share, false));
       operand.accumulate(share);
     }

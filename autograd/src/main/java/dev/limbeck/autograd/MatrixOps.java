@@ -30,7 +30,8 @@ final class MatrixOps {
           if (y.needsGradient(tape)) {
             Gradients.into(y, to -> multiply(ty ? g : xv, ty || !tx, ty ? xv : g, ty && tx, to));
           }
-        });
+        },
+        () -> Tangents.matmul(x, y, tx, ty));
   }
 
   private static void multiply(Tensor a, boolean ta, Tensor b, boolean tb, Gradients.Target to) {
@@ -47,12 +48,13 @@ final class MatrixOps {
   /** Y = XWᵀ + b: dX = G·W, dW = Gᵀ·X, db = Σ rows of G. */
   static Var linear(Var x, Var weight, Var bias) {
     Tensor xv = x.value();
-    Tensor wv = weight.value();
+    Tensor wv = weight.like(xv);
     Tape tape = Var.tapeOf(x, weight, bias);
     int out = wv.dim(0);
     int in = wv.dim(1);
+    Tensor z = xv.linear(wv, value(bias));
     return Var.record(
-        xv.linear(wv, value(bias)),
+        z,
         new Var[] {x, weight, bias},
         new Tensor[] {xv, wv},
         g -> {
@@ -95,13 +97,14 @@ final class MatrixOps {
                             to.accumulate())));
           }
           biasGradient(bias, tape, g, rows, out);
-        });
+        },
+        () -> Tangents.linear(x, weight, bias, z.shape()));
   }
 
   /** Y = x∗W + b + r: the gradient of r is G itself; see the kernels of the three others. */
   static Var conv2d(Var x, Var weight, Var bias, Conv2dSpec spec, Var residual) {
     Tensor xv = x.value();
-    Tensor wv = weight.value();
+    Tensor wv = weight.like(xv);
     Tape tape = Var.tapeOf(x, weight, bias, residual);
     Tensor y = xv.conv2d(wv, value(bias), spec, value(residual));
     Conv2dDims dims =
@@ -113,7 +116,7 @@ final class MatrixOps {
         new Tensor[] {xv, wv},
         g -> {
           if (x.needsGradient(tape)) {
-            Tensor dx = Tensor.empty(g.device(), xv.shape());
+            Tensor dx = Tensor.empty(g.device(), xv.type(), xv.shape());
             g.device().execute(new Conv2dInputGradient(dims, g.buffer(), wv.buffer(), dx.buffer()));
             x.accumulate(dx);
           }
@@ -129,7 +132,8 @@ final class MatrixOps {
           if (residual != null && residual.needsGradient(tape)) {
             residual.accumulate(g, false);
           }
-        });
+        },
+        () -> Tangents.conv2d(x, weight, bias, spec, residual, y.shape()));
   }
 
   private static void biasGradient(Var bias, Tape tape, Tensor g, int rows, int columns) {

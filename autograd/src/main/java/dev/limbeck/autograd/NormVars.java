@@ -25,11 +25,12 @@ final class NormVars {
             valueOf(shift));
     var out = Normalization.groupNorm(in);
     Var[] operands = {x, gamma, beta, scale, shift};
+    Var.Pushforward pushforward = () -> NormTangents.groupNorm(in, x, gamma, beta, scale, shift);
     Tape tape = Var.tapeOf(operands);
     if (!needed(tape, operands)) {
       out.mean().close();
       out.inverse().close();
-      return Var.record(out.y(), operands, new Tensor[0], g -> {});
+      return Var.record(out.y(), operands, new Tensor[0], g -> {}, pushforward);
     }
     return Var.record(
         out.y(),
@@ -42,16 +43,18 @@ final class NormVars {
           give(tape, beta, d.beta());
           give(tape, scale, d.scale());
           give(tape, shift, d.shift());
-        });
+        },
+        pushforward);
   }
 
   static Var attention(Var q, Var k, Var v, int heads, float scale) {
     var out = AttentionOp.forward(q.value(), k.value(), v.value(), heads, scale);
     Var[] operands = {q, k, v};
+    Var.Pushforward pushforward = () -> NormTangents.attention(q, k, v, heads, scale);
     Tape tape = Var.tapeOf(operands);
     if (!needed(tape, operands)) {
       out.logSum().close();
-      return Var.record(out.o(), operands, new Tensor[0], g -> {});
+      return Var.record(out.o(), operands, new Tensor[0], g -> {}, pushforward);
     }
     return Var.record(
         out.o(),
@@ -62,18 +65,20 @@ final class NormVars {
           give(tape, q, d.q());
           give(tape, k, d.k());
           give(tape, v, d.v());
-        });
+        },
+        pushforward);
   }
 
   static Var rowNorm(Var x, boolean centred, Var gamma, Var beta, float epsilon) {
     var in = new RowOperands(x.value(), centred, valueOf(gamma), valueOf(beta), epsilon);
     var out = Normalization.rows(in);
     Var[] operands = {x, gamma, beta};
+    Var.Pushforward pushforward = () -> NormTangents.rowNorm(in, x, gamma, beta);
     Tape tape = Var.tapeOf(operands);
     if (!needed(tape, operands)) {
       out.mean().close();
       out.inverse().close();
-      return Var.record(out.y(), operands, new Tensor[0], g -> {});
+      return Var.record(out.y(), operands, new Tensor[0], g -> {}, pushforward);
     }
     return Var.record(
         out.y(),
@@ -84,7 +89,8 @@ final class NormVars {
           give(tape, x, d.x());
           give(tape, gamma, d.gamma());
           give(tape, beta, d.beta());
-        });
+        },
+        pushforward);
   }
 
   static Var resize(Var x, Resizing map) {
@@ -92,7 +98,8 @@ final class NormVars {
         map.apply(x.value()),
         new Var[] {x},
         new Tensor[0],
-        g -> x.accumulate(map.transposed().apply(g)));
+        g -> x.accumulate(map.transposed().apply(g)),
+        () -> map.apply(x.tangent()));
   }
 
   private static Tensor valueOf(Var operand) {

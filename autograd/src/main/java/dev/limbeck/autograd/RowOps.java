@@ -21,7 +21,7 @@ public final class RowOps {
     checkRows("row_combine", a, x);
     checkRows("row_combine", b, y);
     checkSame("row_combine", x.shape(), y.shape());
-    Tensor out = Tensor.empty(x.device(), x.shape());
+    Tensor out = Tensor.empty(x.device(), x.type(), x.shape());
     x.device()
         .execute(new RowCombine(a.buffer(), x.buffer(), b.buffer(), y.buffer(), out.buffer()));
     return out;
@@ -34,7 +34,7 @@ public final class RowOps {
    */
   public static Tensor scale(Tensor a, Tensor x) {
     checkRows("row_scale", a, x);
-    Tensor out = Tensor.empty(x.device(), x.shape());
+    Tensor out = Tensor.empty(x.device(), x.type(), x.shape());
     x.device().execute(new RowCombine(a.buffer(), x.buffer(), null, null, out.buffer()));
     return out;
   }
@@ -53,13 +53,25 @@ public final class RowOps {
           if (y.needsGradient(tape)) {
             y.accumulate(scale(b, g));
           }
-        });
+        },
+        () -> combineTangents(a, x.tangent(), b, y.tangent()));
   }
 
   /** As {@link #scale(Tensor, Tensor)}; the coefficients get no gradient. */
   public static Var scale(Tensor a, Var x) {
     return Var.record(
-        scale(a, x.value()), new Var[] {x}, new Tensor[] {a}, g -> x.accumulate(scale(a, g)));
+        scale(a, x.value()),
+        new Var[] {x},
+        new Tensor[] {a},
+        g -> x.accumulate(scale(a, g)),
+        () -> scale(a, x.tangent()));
+  }
+
+  private static Tensor combineTangents(Tensor a, Tensor x, Tensor b, Tensor y) {
+    if (x == null) {
+      return scale(b, y);
+    }
+    return y == null ? scale(a, x) : combine(a, x, b, y);
   }
 
   /**
@@ -83,14 +95,23 @@ public final class RowOps {
         loss,
         new Var[] {p},
         new Tensor[] {p.value(), t, w},
-        g -> {
-          Tensor plus = Tensor.empty(t.device(), Shape.of(rows));
-          Tensor minus = Tensor.empty(t.device(), Shape.of(rows));
-          t.device()
-              .execute(
-                  new ErrorSlopes(w.buffer(), g.buffer(), width, plus.buffer(), minus.buffer()));
-          p.accumulate(combine(plus, p.value(), minus, t));
+        g -> p.accumulate(errorSlopes(p.value(), t, w, g)),
+        () -> {
+          Tensor one = Tensor.full(t.device(), Shape.of(), 1f);
+          return errorSlopes(p.value(), t, w, one).mul(p.tangent()).sum();
         });
+  }
+
+  /** g · 2 w[i] (p − t)[i,j] / (rows · width). */
+  private static Tensor errorSlopes(Tensor p, Tensor t, Tensor w, Tensor g) {
+    int rows = w.size();
+    Tensor plus = Tensor.empty(t.device(), Shape.of(rows));
+    Tensor minus = Tensor.empty(t.device(), Shape.of(rows));
+    t.device()
+        .execute(
+            new ErrorSlopes(
+                w.buffer(), g.buffer(), t.size() / rows, plus.buffer(), minus.buffer()));
+    return combine(plus, p, minus, t);
   }
 
   private static void checkRows(String op, Tensor coefficients, Tensor x) {

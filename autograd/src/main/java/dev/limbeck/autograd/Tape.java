@@ -46,12 +46,12 @@ public final class Tape extends Scope {
 
   /** Starts recording at a tensor that itself needs no gradient. */
   public Var input(Tensor value) {
-    return new Var(value, this, false);
+    return new Var(value, this, false, null);
   }
 
   /** Starts recording at a tensor whose gradient {@link Var#gradient} will hold. */
   public Var inputWithGradient(Tensor value) {
-    Var input = new Var(value, this, true);
+    Var input = new Var(value, this, true, null);
     inputs.add(input);
     return input;
   }

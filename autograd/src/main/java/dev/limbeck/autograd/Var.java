@@ -1,20 +1,29 @@
 package dev.limbeck.autograd;
 
 import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.HasBuffer;
+import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.op.Binary;
 import dev.limbeck.kernels.op.Conv2dSpec;
 import dev.limbeck.kernels.op.Unary;
 import dev.limbeck.tensor.Dropout;
 import dev.limbeck.tensor.Resizing;
 import dev.limbeck.tensor.Shape;
+import dev.limbeck.tensor.ShapeException;
 import dev.limbeck.tensor.Tensor;
 
 /**
- * A tensor that may carry a {@link Tape}: the operand and result of differentiable operations.
+ * A tensor that may carry a {@link Tape} and a tangent: the operand and result of differentiable
+ * operations.
  *
  * <p>An operation records itself when an operand is recorded; its gradient then reaches operands
  * that {@linkplain #needsGradient need} one.
+ *
+ * <p>Where an operand has a {@linkplain #tangent tangent}, the derivative of the operands along a
+ * direction, the result has one too: the exact derivative of the result along it, computed beside
+ * the value. One run of a network on {@link #dual} inputs is its Jacobian-vector product. Tangents
+ * are never recorded; recording and tangents do not know of one another.
  */
 public final class Var implements HasBuffer {
   private static final Tensor[] NOTHING = {};
@@ -23,35 +32,64 @@ public final class Var implements HasBuffer {
   private final Parameter parameter;
   private final Tape tape;
   private final boolean needsGradient;
+  private final Tensor tangent;
   private Tensor gradient;
 
   /** True if {@link #gradient} may be overwritten: the tape made it, no other variable sees it. */
   private boolean ownsGradient;
 
-  Var(Tensor value, Parameter parameter) {
+  private Var(Tensor value, Parameter parameter, Tape tape, boolean needsGradient, Tensor tangent) {
     this.value = value;
     this.parameter = parameter;
-    this.tape = null;
-    this.needsGradient = false;
-  }
-
-  private Var(Var parameter, Tape tape) {
-    this.value = parameter.value;
-    this.parameter = parameter.parameter;
-    this.tape = tape;
-    this.needsGradient = false;
-  }
-
-  Var(Tensor value, Tape tape, boolean needsGradient) {
-    this.value = value;
-    this.parameter = null;
     this.tape = tape;
     this.needsGradient = needsGradient;
+    this.tangent = tangent;
+  }
+
+  Var(Tensor value, Parameter parameter) {
+    this(value, parameter, null, false, null);
+  }
+
+  Var(Tensor value, Tape tape, boolean needsGradient, Tensor tangent) {
+    this(value, null, tape, needsGradient, tangent);
   }
 
   /** A tensor that takes part in operations without being recorded. */
   public static Var constant(Tensor value) {
-    return new Var(value, (Tape) null, false);
+    return dual(value, null);
+  }
+
+  /** As {@link #constant}, with the direction along which derivatives are wanted. */
+  public static Var dual(Tensor value, Tensor tangent) {
+    return new Var(value, null, null, false, checked(value, tangent));
+  }
+
+  /** The same operand, recorded as before, with a tangent; null takes it off. */
+  public Var withTangent(Tensor direction) {
+    Var same = new Var(value, parameter, tape, needsGradient, checked(value, direction));
+    if (needsGradient) {
+      tape.add(same, g -> accumulate(g, false), NOTHING);
+    }
+    return same;
+  }
+
+  private static Tensor checked(Tensor value, Tensor tangent) {
+    if (tangent != null && !tangent.shape().equals(value.shape())) {
+      throw new ShapeException(
+          "tangent: it must have the shape of its value "
+              + value.shape()
+              + ", it has "
+              + tangent.shape());
+    }
+    if (tangent != null && tangent.type() != value.type()) {
+      throw new IllegalArgumentException(
+          "tangent: it is "
+              + tangent.type()
+              + " and its value "
+              + value.type()
+              + ", convert one by to");
+    }
+    return tangent;
   }
 
   /**
@@ -59,11 +97,21 @@ public final class Var implements HasBuffer {
    * a parameter, such as the look-up of an embedding by constant labels.
    */
   public Var beside(Var recorded) {
-    return tape == null && recorded.tape != null ? new Var(this, recorded.tape) : this;
+    return tape == null && recorded.tape != null
+        ? new Var(value, parameter, recorded.tape, false, tangent)
+        : this;
   }
 
   public Tensor value() {
     return value;
+  }
+
+  /**
+   * The derivative of the value along the direction that the inputs' tangents are; null where that
+   * is zero because the value does not depend on such an input.
+   */
+  public Tensor tangent() {
+    return tangent;
   }
 
   @Override
@@ -71,8 +119,17 @@ public final class Var implements HasBuffer {
     return value.buffer();
   }
 
+  @Override
+  public Buffer companion() {
+    return tangent == null ? null : tangent.buffer();
+  }
+
   public Shape shape() {
     return value.shape();
+  }
+
+  public DType type() {
+    return value.type();
   }
 
   /** Size of an axis; negative axes count from the end. */
@@ -89,7 +146,7 @@ public final class Var implements HasBuffer {
     return parameter;
   }
 
-  /** The value without its history: gradients stop here. */
+  /** The value without its history: gradients and tangents stop here. */
   public Tensor detach() {
     return value;
   }
@@ -120,27 +177,67 @@ public final class Var implements HasBuffer {
   }
 
   /**
+   * Computes the tangent of an operation's result from those of its operands, of which at least one
+   * is not null.
+   */
+  @FunctionalInterface
+  public interface Pushforward {
+    /** A tensor of the result's shape, in memory that no operand's tangent uses. */
+    Tensor run();
+  }
+
+  /** As below, for an operation that refuses operands with tangents. */
+  public static Var record(Tensor result, Var[] operands, Tensor[] saved, Tape.Adjoint adjoint) {
+    return record(result, operands, saved, adjoint, null);
+  }
+
+  /**
    * The result of an operation; recorded if an operand is, and if any operand needs a gradient.
    *
    * <p>The adjoint is called with the output's gradient and hands each input its share by {@link
    * #accumulate(Tensor)}, asking {@link #needsGradient(Tape)} first where the share costs work.
    *
    * @param saved the tensors that the adjoint reads: they live until it has run
+   * @param pushforward called at once if an operand has a tangent, and not otherwise
    */
-  public static Var record(Tensor result, Var[] operands, Tensor[] saved, Tape.Adjoint adjoint) {
+  public static Var record(
+      Tensor result,
+      Var[] operands,
+      Tensor[] saved,
+      Tape.Adjoint adjoint,
+      Pushforward pushforward) {
+    Tensor tangent = tangentOf(result, operands, pushforward);
     Tape tape = tapeOf(operands);
     if (tape == null) {
-      return constant(result);
+      return new Var(result, null, false, tangent);
     }
     boolean needed = false;
     for (Var v : operands) {
       needed |= v != null && v.needsGradient(tape);
     }
-    Var output = new Var(result, tape, needed);
+    Var output = new Var(result, tape, needed, tangent);
     if (needed) {
       tape.add(output, adjoint, saved);
     }
     return output;
+  }
+
+  private static Tensor tangentOf(Tensor result, Var[] operands, Pushforward pushforward) {
+    for (Var v : operands) {
+      if (v != null && v.tangent != null) {
+        if (pushforward == null) {
+          throw new UnsupportedOperationException(
+              "an operation with the result "
+                  + result
+                  + " was recorded without a rule for tangents: give Var.record its pushforward,"
+                  + " or take the operands' tangents off by detach()");
+        }
+        try (Scope scope = Scope.open()) {
+          return scope.keep(checked(result, pushforward.run()));
+        }
+      }
+    }
+    return null;
   }
 
   /**
@@ -192,6 +289,27 @@ public final class Var implements HasBuffer {
     }
   }
 
+  // ---- type ----
+
+  /** The same numbers as F32 or BF16; the gradient is converted back. See {@link Tensor#to}. */
+  public Var to(DType type) {
+    DType from = value.type();
+    if (from == type) {
+      return this;
+    }
+    return record(
+        value.to(type),
+        new Var[] {this},
+        NOTHING,
+        g -> accumulate(g.to(from)),
+        () -> tangent.to(type));
+  }
+
+  /** The value as an operand beside x: a parameter's in x's type, anything else as it is. */
+  Tensor like(Tensor x) {
+    return parameter == null ? value : parameter.value(x.type());
+  }
+
   // ---- shape ----
 
   /** The same elements under another shape of the same size. */
@@ -200,8 +318,9 @@ public final class Var implements HasBuffer {
     return record(
         value.reshape(sizes),
         new Var[] {this},
-        new Tensor[0],
-        g -> accumulate(g.reshape(from), false));
+        NOTHING,
+        g -> accumulate(g.reshape(from), false),
+        () -> tangent.reshape(sizes));
   }
 
   // ---- matrix products and convolutions ----
@@ -239,21 +358,24 @@ public final class Var implements HasBuffer {
   /** a + b. */
   public Var add(Var b) {
     Tape tape = tapeOf(this, b);
+    Tensor sum = value.add(b.value);
     return record(
-        value.add(b.value),
+        sum,
         new Var[] {this, b},
         NOTHING,
         g -> {
           shareBroadcast(g, tape);
           b.shareBroadcast(g, tape);
-        });
+        },
+        () -> Tangents.add(this, b, sum.shape()));
   }
 
   /** a - b. */
   public Var sub(Var b) {
     Tape tape = tapeOf(this, b);
+    Tensor difference = value.sub(b.value);
     return record(
-        value.sub(b.value),
+        difference,
         new Var[] {this, b},
         NOTHING,
         g -> {
@@ -261,7 +383,8 @@ public final class Var implements HasBuffer {
           if (b.needsGradient(tape)) {
             b.accumulate(g.sumTo(b.shape()).neg());
           }
-        });
+        },
+        () -> Tangents.sub(this, b, difference.shape()));
   }
 
   /** a · b. */
@@ -282,7 +405,8 @@ public final class Var implements HasBuffer {
           if (forB) {
             b.accumulate(g.mul(first).sumTo(second.shape()));
           }
-        });
+        },
+        () -> Tangents.mul(this, b));
   }
 
   /** a / b. */
@@ -303,7 +427,8 @@ public final class Var implements HasBuffer {
           if (needsGradient(tape)) {
             accumulate(share.sumTo(shape));
           }
-        });
+        },
+        () -> Tangents.div(this, b, quotient));
   }
 
   /** The larger of a and b; at ties the gradient goes to a. */
@@ -331,17 +456,20 @@ public final class Var implements HasBuffer {
 
   /** x + c. */
   public Var add(float c) {
-    return record(value.add(c), new Var[] {this}, NOTHING, g -> accumulate(g, false));
+    return record(
+        value.add(c), new Var[] {this}, NOTHING, g -> accumulate(g, false), () -> tangent.copy());
   }
 
   /** c · x. */
   public Var mul(float c) {
-    return record(value.mul(c), new Var[] {this}, NOTHING, g -> accumulate(g.mul(c)));
+    return record(
+        value.mul(c), new Var[] {this}, NOTHING, g -> accumulate(g.mul(c)), () -> tangent.mul(c));
   }
 
   /** -x. */
   public Var neg() {
-    return record(value.neg(), new Var[] {this}, NOTHING, g -> accumulate(g.neg()));
+    return record(
+        value.neg(), new Var[] {this}, NOTHING, g -> accumulate(g.neg()), () -> tangent.neg());
   }
 
   /** e^x. */
@@ -420,7 +548,11 @@ public final class Var implements HasBuffer {
         op == Unary.Op.EXP || op == Unary.Op.SQRT || op == Unary.Op.SIGMOID || op == Unary.Op.TANH;
     Tensor saved = fromResult ? y : value;
     return record(
-        y, new Var[] {this}, new Tensor[] {saved}, g -> accumulate(g.unaryGrad(op, p, q, saved)));
+        y,
+        new Var[] {this},
+        new Tensor[] {saved},
+        g -> accumulate(g.unaryGrad(op, p, q, saved)),
+        () -> tangent.unaryGrad(op, p, q, saved));
   }
 
   // ---- reductions ----
@@ -428,7 +560,12 @@ public final class Var implements HasBuffer {
   /** The sum of all elements, a scalar. */
   public Var sum() {
     Shape from = shape();
-    return record(value.sum(), new Var[] {this}, NOTHING, g -> accumulate(spread(g, from, 1f)));
+    return record(
+        value.sum(),
+        new Var[] {this},
+        NOTHING,
+        g -> accumulate(spread(g, from, 1f).to(type())),
+        () -> tangent.sum());
   }
 
   /** The mean of all elements, a scalar. */
@@ -438,17 +575,18 @@ public final class Var implements HasBuffer {
         value.mean(),
         new Var[] {this},
         NOTHING,
-        g -> accumulate(spread(g, from, 1f / from.size())));
+        g -> accumulate(spread(g, from, 1f / from.size()).to(type())),
+        () -> tangent.mean());
   }
 
   /** The sum over one axis, which stays with size 1 if {@code keep}. */
   public Var sum(int axis, boolean keep) {
-    return sumOver(value.sum(axis, keep), axis, 1f);
+    return sumOver(value.sum(axis, keep), axis, 1f, () -> tangent.sum(axis, keep));
   }
 
   /** The mean over one axis, which stays with size 1 if {@code keep}. */
   public Var mean(int axis, boolean keep) {
-    return sumOver(value.mean(axis, keep), axis, 1f / dim(axis));
+    return sumOver(value.mean(axis, keep), axis, 1f / dim(axis), () -> tangent.mean(axis, keep));
   }
 
   /** The largest element along one axis; the gradient is shared equally between equal ones. */
@@ -481,11 +619,15 @@ public final class Var implements HasBuffer {
     return AxisOps.crossEntropy(this, labels);
   }
 
-  private Var sumOver(Tensor result, int axis, float scale) {
+  private Var sumOver(Tensor result, int axis, float scale, Pushforward pushforward) {
     Shape from = shape();
     int[] kept = from.with(axis, 1).toArray();
     return record(
-        result, new Var[] {this}, NOTHING, g -> accumulate(spread(g.reshape(kept), from, scale)));
+        result,
+        new Var[] {this},
+        NOTHING,
+        g -> accumulate(spread(g.reshape(kept), from, scale).to(type())),
+        pushforward);
   }
 
   /** scale·g, repeated to a shape. */
@@ -515,7 +657,8 @@ public final class Var implements HasBuffer {
             }
             from = to;
           }
-        });
+        },
+        () -> Tangents.concat(axis, parts));
   }
 
   /** The axes in another order: axis i of the result is axis {@code axes[i]} of this. */
@@ -530,11 +673,13 @@ public final class Var implements HasBuffer {
         value.slice(axis, from, to),
         new Var[] {this},
         NOTHING,
-        g -> accumulate(Tensor.zeros(g.device(), whole).copySlice(axis, from, g)));
+        g -> accumulate(Tensor.zeros(g.device(), g.type(), whole).copySlice(axis, from, g)),
+        () -> tangent.slice(axis, from, to));
   }
 
   /**
-   * Rows of this table by number; the gradient adds up rows that were taken several times.
+   * Rows of this table by number; the gradient adds up rows that were taken several times. An index
+   * that is no row throws on the CPU and gives a row of NaN on a CUDA device.
    *
    * @shape this [V, width…], indices I32 of any shape; the result has the indices' axes, then width
    */
@@ -548,9 +693,10 @@ public final class Var implements HasBuffer {
           if (parameter != null) {
             parameter.gradient().scatterAdd(indices, g);
           } else {
-            accumulate(Tensor.zeros(g.device(), table).scatterAdd(indices, g));
+            accumulate(Tensor.zeros(g.device(), g.type(), table).scatterAdd(indices, g));
           }
-        });
+        },
+        () -> tangent.gather(indices));
   }
 
   // ---- normalisation, attention, dropout ----
@@ -612,8 +758,9 @@ public final class Var implements HasBuffer {
     return record(
         value.dropout(dropout),
         new Var[] {this},
-        new Tensor[0],
-        g -> accumulate(g.dropout(dropout)));
+        NOTHING,
+        g -> accumulate(g.dropout(dropout)),
+        () -> tangent.dropout(dropout));
   }
 
   @Override
