@@ -26,10 +26,20 @@ public interface Denoiser {
     if (g == 1) {
       return this;
     }
-    return (x, sigma, labels) -> {
-      Tensor c = denoise(x, sigma, labels);
-      Tensor u = denoise(x, sigma, null);
+    return new Guided(this, g);
+  }
+
+  /**
+   * u + g (c − u).
+   *
+   * @param whole what is guided
+   */
+  record Guided(Denoiser whole, double g) implements Denoiser {
+    @Override
+    public Tensor denoise(Tensor x, Tensor sigma, Tensor labels) {
+      Tensor c = whole.denoise(x, sigma, labels);
+      Tensor u = whole.denoise(x, sigma, null);
       return c.mul((float) g).add(u.mul((float) (1 - g)));
-    };
+    }
   }
 }

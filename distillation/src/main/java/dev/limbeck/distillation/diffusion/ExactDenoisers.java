@@ -1,12 +1,14 @@
 package dev.limbeck.distillation.diffusion;
 
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.op.MixtureMean;
 import dev.limbeck.tensor.Tensor;
 
 /**
  * Denoisers with a closed form, in double precision: oracles for tests and teachers for demos.
  *
- * <p>All of them are mixtures of axis-aligned Gaussians: D(x, σ) = Σ_k g_k(x) [m_k + v_k/(v_k+σ²)
- * (x − m_k)] with responsibilities g_k ∝ π_k N(x; m_k, v_k + σ²).
+ * <p>All of them are mixtures of Gaussians: D(x, σ) = Σ_k g_k(x) [m_k + C_k (C_k+σ² I)⁻¹ (x − m_k)]
+ * with responsibilities g_k ∝ π_k N(x; m_k, C_k + σ² I).
  */
 public final class ExactDenoisers {
   private ExactDenoisers() {}
@@ -37,63 +39,34 @@ public final class ExactDenoisers {
 
   /** E[x₀ | x], or E[x₀ | x, label] where labels are given. */
   public static Denoiser mixture(Component... components) {
+    int n = components.length;
+    int d = components[0].mean.length;
+    double[] logWeights = new double[n];
+    double[] means = new double[n * d];
+    double[] variances = new double[n * d];
+    int[] labels = new int[n];
+    for (int k = 0; k < n; k++) {
+      Component c = components[k];
+      logWeights[k] = Math.log(c.weight);
+      System.arraycopy(c.mean, 0, means, k * d, d);
+      System.arraycopy(c.variance, 0, variances, k * d, d);
+      labels[k] = c.label;
+    }
+    return of(new MixtureMean.Table(d, logWeights, means, variances, null, labels));
+  }
+
+  /**
+   * The same for components of any covariance.
+   *
+   * @shape x: [N,…] with as many elements a row as the mixture has dimensions
+   */
+  public static Denoiser of(MixtureMean.Table mixture) {
     return (x, sigma, labels) -> {
-      int rows = x.dim(0);
-      int width = x.size() / rows;
-      float[] in = x.toFloats();
-      float[] levels = sigma.toFloats();
-      int[] wanted = labels == null ? null : labels.toInts();
-      float[] out = new float[in.length];
-      double[] logs = new double[components.length];
-      for (int i = 0; i < rows; i++) {
-        int label = wanted == null ? -1 : wanted[i];
-        denoiseRow(components, in, i * width, width, levels[i], label, logs, out);
-      }
-      return Tensor.of(x.device(), x.shape(), out);
+      Tensor out = Tensor.empty(x.device(), x.shape());
+      Buffer wanted = labels == null ? null : labels.buffer();
+      x.device()
+          .execute(new MixtureMean(mixture, x.buffer(), sigma.buffer(), wanted, out.buffer()));
+      return out;
     };
-  }
-
-  private static void denoiseRow(
-      Component[] components,
-      float[] x,
-      int at,
-      int width,
-      double sigma,
-      int label,
-      double[] logs,
-      float[] out) {
-    double best = Double.NEGATIVE_INFINITY;
-    for (int k = 0; k < components.length; k++) {
-      boolean out0 = label >= 0 && components[k].label != label;
-      logs[k] = out0 ? Double.NEGATIVE_INFINITY : logDensity(components[k], x, at, width, sigma);
-      best = Math.max(best, logs[k]);
-    }
-    double total = 0;
-    for (int k = 0; k < components.length; k++) {
-      logs[k] = Math.exp(logs[k] - best);
-      total += logs[k];
-    }
-    for (int j = 0; j < width; j++) {
-      double sum = 0;
-      for (int k = 0; k < components.length; k++) {
-        if (logs[k] > 0) {
-          double m = components[k].mean[j];
-          double v = components[k].variance[j];
-          double shrink = v == 0 ? 0 : v / (v + sigma * sigma);
-          sum += logs[k] / total * (m + shrink * (x[at + j] - m));
-        }
-      }
-      out[at + j] = (float) sum;
-    }
-  }
-
-  private static double logDensity(Component c, float[] x, int at, int width, double sigma) {
-    double sum = Math.log(c.weight);
-    for (int j = 0; j < width; j++) {
-      double v = c.variance[j] + sigma * sigma;
-      double d = x[at + j] - c.mean[j];
-      sum -= 0.5 * (d * d / v + Math.log(v));
-    }
-    return sum;
   }
 }

@@ -7,6 +7,7 @@ import dev.limbeck.nn.Condition;
 import dev.limbeck.nn.Network;
 import dev.limbeck.tensor.Dropout;
 import dev.limbeck.tensor.Shape;
+import dev.limbeck.tensor.ShapeException;
 import dev.limbeck.tensor.Tensor;
 import java.util.function.DoubleUnaryOperator;
 
@@ -57,8 +58,29 @@ public record NetworkDenoiser(
       Coefficients c = Coefficients.of(preconditioning, sigma);
       Condition condition = condition(x, c, labels, guidance);
       Var raw = network.forward(RowOps.scale(c.in, x), condition, dropout);
+      if (preconditioning.isDouble()) {
+        return scope.keep(ofTwo(c, x, raw, sigma));
+      }
       return scope.keep(RowOps.combine(c.skip, x, c.out, raw));
     }
+  }
+
+  /** c_skip x + c_out F + c_second G, F being the first half of the answer's channels. */
+  private Var ofTwo(Coefficients c, Var x, Var raw, Tensor sigma) {
+    int axis = raw.shape().rank() - 1;
+    int channels = x.dim(axis);
+    if (raw.dim(axis) != 2 * channels) {
+      throw new ShapeException(
+          preconditioning.text()
+              + " takes networks of twice the data's channels, "
+              + 2 * channels
+              + "; this one answers "
+              + raw.dim(axis));
+    }
+    Tensor second = Coefficients.map(sigma, sigma.toFloats(), preconditioning::second);
+    Var first = RowOps.combine(c.skip, x, c.out, raw.slice(axis, 0, channels));
+    Var other = raw.slice(axis, channels, 2 * channels);
+    return RowOps.combine(Samplers.level(x.value(), 1), first, second, other);
   }
 
   /**

@@ -56,6 +56,43 @@ public final class NoiseLevels {
   }
 
   /**
+   * σ = exp((1 − i/(n−1))^ρ (ln σ_max − ln σ_min) + ln σ_min) for i &lt; n: for ρ = 1 {@link
+   * #exponential}, for more denser at small levels; without a final 0.
+   */
+  public static double[] polyexponential(int n, double sigmaMin, double sigmaMax, double rho) {
+    checkCount(n);
+    double[] sigmas = new double[n];
+    for (int i = 0; i < n; i++) {
+      double ramp = n == 1 ? 1 : Math.pow(1 - (double) i / (n - 1), rho);
+      sigmas[i] = sigmaMin * Math.pow(sigmaMax / sigmaMin, ramp);
+    }
+    return sigmas;
+  }
+
+  /**
+   * Levels at even times of the variance-preserving process with β(t) = 0.1 + 19.9 t, from t = 1 to
+   * ε, without a final 0.
+   *
+   * @paper Song et al. 2021, arXiv 2011.13456, appendix C
+   */
+  public static double[] vp(int n, double epsilon) {
+    return even(n, TimeScale.VP, TimeScale.VP.sigma(epsilon), TimeScale.VP.sigma(1));
+  }
+
+  /** Levels at even times of a clock, without a final 0. */
+  static double[] even(int n, TimeScale scale, double sigmaMin, double sigmaMax) {
+    checkCount(n);
+    double first = scale.time(sigmaMax);
+    double last = scale.time(sigmaMin);
+    double[] sigmas = new double[n];
+    for (int i = 0; i < n; i++) {
+      double at = n == 1 ? 0 : (double) i / (n - 1);
+      sigmas[i] = scale.sigma(first + at * (last - first));
+    }
+    return sigmas;
+  }
+
+  /**
    * The cosine schedule's levels at u = 1, 1 − 1/n, …, 1/n as σ = b/a, and a final 0: the last step
    * lands on the clean estimate itself.
    */
@@ -80,6 +117,26 @@ public final class NoiseLevels {
     double[] sigmas = new double[n + 1];
     for (int i = 0; i < n; i++) {
       sigmas[i] = Math.min(sigmaMax, shift * Math.tan(Math.PI / 2 * (n - i) / n));
+    }
+    return sigmas;
+  }
+
+  /**
+   * σ_t = √((1 − ᾱ_t)/ᾱ_t) at t = 0, …, n − 1, ascending, with √β evenly spaced: the training table
+   * of latent diffusion.
+   *
+   * @paper Rombach et al. 2022, arXiv 2112.10752, whose Stable Diffusion has n = 1000 and β from
+   *     0.00085 to 0.012
+   */
+  public static double[] scaledLinear(int n, double betaMin, double betaMax) {
+    checkCount(n);
+    double[] sigmas = new double[n];
+    double kept = 1;
+    for (int t = 0; t < n; t++) {
+      double at = n == 1 ? 0 : (double) t / (n - 1);
+      double root = Math.sqrt(betaMin) + at * (Math.sqrt(betaMax) - Math.sqrt(betaMin));
+      kept *= 1 - root * root;
+      sigmas[t] = Math.sqrt((1 - kept) / kept);
     }
     return sigmas;
   }
@@ -121,7 +178,7 @@ public final class NoiseLevels {
     return half;
   }
 
-  private static void checkCount(int n) {
+  static void checkCount(int n) {
     if (n < 1) {
       throw new IllegalArgumentException("a grid needs at least one noise level, not " + n);
     }

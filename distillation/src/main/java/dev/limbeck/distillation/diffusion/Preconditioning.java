@@ -1,5 +1,6 @@
 package dev.limbeck.distillation.diffusion;
 
+import java.util.Arrays;
 import java.util.Locale;
 
 /**
@@ -18,6 +19,16 @@ public interface Preconditioning {
   /** The network's noise input. */
   double noise(double sigma);
 
+  /** Whether the network answers twice the data's channels, F and G: D has c_second G besides. */
+  default boolean isDouble() {
+    return false;
+  }
+
+  /** The factor of the second answer. */
+  default double second(double sigma) {
+    return 0;
+  }
+
   /** What {@link #parse} reads. */
   String text();
 
@@ -31,6 +42,11 @@ public interface Preconditioning {
     try {
       return switch (words[0]) {
         case "edm" -> new Edm(Double.parseDouble(words[1]));
+        case "trigflow" -> new TrigFlow(Double.parseDouble(words[1]));
+        case "scaled" ->
+            new Scaled(
+                Double.parseDouble(words[1]),
+                parse(String.join(" ", Arrays.copyOfRange(words, 2, words.length))));
         case "consistency" ->
             new Consistency(Double.parseDouble(words[1]), Double.parseDouble(words[2]));
         default -> Vp.valueOf(words[0].toUpperCase(Locale.ROOT));
@@ -90,6 +106,43 @@ public interface Preconditioning {
   }
 
   /**
+   * TrigFlow's: on z_t = cos t x₀ + sin t σ_d n with tan t = σ/σ_d, D = cos t z_t − σ_d sin t
+   * F(z_t/σ_d, t).
+   *
+   * <p>z_t is cos t times x = x₀ + σ n, so that c_skip and c_in are EDM's and c_out is EDM's with
+   * the other sign; the noise input is the angle t itself, whose features change at a bounded rate
+   * up to pure noise, where those of ln σ do not.
+   *
+   * @paper Lu and Song 2024, arXiv 2410.11081, sections 3 and 4.1
+   */
+  record TrigFlow(double sigmaData) implements Preconditioning {
+    @Override
+    public double skip(double sigma) {
+      return sigmaData * sigmaData / (sigma * sigma + sigmaData * sigmaData);
+    }
+
+    @Override
+    public double out(double sigma) {
+      return -sigma * sigmaData / Math.sqrt(sigma * sigma + sigmaData * sigmaData);
+    }
+
+    @Override
+    public double in(double sigma) {
+      return 1 / Math.sqrt(sigma * sigma + sigmaData * sigmaData);
+    }
+
+    @Override
+    public double noise(double sigma) {
+      return Math.atan(sigma / sigmaData);
+    }
+
+    @Override
+    public String text() {
+      return "trigflow " + sigmaData;
+    }
+  }
+
+  /**
    * EDM's with the boundary moved from 0 to σ_min, where D(x, σ_min) = x exactly: c_skip = σ_d² /
    * ((σ − σ_min)² + σ_d²), c_out = σ_d (σ − σ_min) / √(σ² + σ_d²).
    *
@@ -98,13 +151,18 @@ public interface Preconditioning {
   record Consistency(double sigmaData, double sigmaMin) implements Preconditioning {
     @Override
     public double skip(double sigma) {
-      double above = sigma - sigmaMin;
+      double above = above(sigma);
       return sigmaData * sigmaData / (above * above + sigmaData * sigmaData);
     }
 
     @Override
     public double out(double sigma) {
-      return sigmaData * (sigma - sigmaMin) / Math.sqrt(sigma * sigma + sigmaData * sigmaData);
+      return sigmaData * above(sigma) / Math.sqrt(sigma * sigma + sigmaData * sigmaData);
+    }
+
+    /** σ − σ_min, both as the F32 numbers that levels are: 0 at the boundary, and nothing else. */
+    private double above(double sigma) {
+      return (float) sigma - (double) (float) sigmaMin;
     }
 
     @Override
@@ -120,6 +178,34 @@ public interface Preconditioning {
     @Override
     public String text() {
       return "consistency " + sigmaData + " " + sigmaMin;
+    }
+  }
+
+  /** Another's denoiser times a factor. */
+  record Scaled(double factor, Preconditioning inner) implements Preconditioning {
+    @Override
+    public double skip(double sigma) {
+      return factor * inner.skip(sigma);
+    }
+
+    @Override
+    public double out(double sigma) {
+      return factor * inner.out(sigma);
+    }
+
+    @Override
+    public double in(double sigma) {
+      return inner.in(sigma);
+    }
+
+    @Override
+    public double noise(double sigma) {
+      return inner.noise(sigma);
+    }
+
+    @Override
+    public String text() {
+      return "scaled " + factor + " " + inner.text();
     }
   }
 
@@ -163,6 +249,37 @@ public interface Preconditioning {
       @Override
       public double out(double sigma) {
         return 1;
+      }
+    },
+    /**
+     * F predicts the clean data and G the noise, and D is a mean of both: b² F + a² (z − b G)/a
+     * with a² = 1/(1+σ²), b² = 1 − a².
+     */
+    BOTH {
+      @Override
+      public double skip(double sigma) {
+        return 1 / (1 + sigma * sigma);
+      }
+
+      @Override
+      public double out(double sigma) {
+        return sigma * sigma / (1 + sigma * sigma);
+      }
+
+      @Override
+      public boolean isDouble() {
+        return true;
+      }
+
+      @Override
+      public double second(double sigma) {
+        return -sigma / (1 + sigma * sigma);
+      }
+
+      /** The paper's truncated SNR: 1/c_out² would ignore what the second answer contributes. */
+      @Override
+      public double lossWeight(double sigma) {
+        return Math.max(1, 1 / (sigma * sigma));
       }
     };
 
