@@ -104,24 +104,13 @@ class GaussianTest {
   @Test
   void distributionMatching() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
-      Dmd2 dmd2 =
-          new Dmd2(
-              new Dmd2.Config(
-                  1500,
-                  new double[] {80},
-                  Dmd2.Config.paperNoise(),
-                  5,
-                  1e-3,
-                  2e-3,
-                  0,
-                  0,
-                  true,
-                  true,
-                  10_000,
-                  10,
-                  10),
-              teacher(device),
-              128);
+      MatchingConfig config =
+          Dmd2.Config.paper()
+              .loop()
+              .withIterations(1500)
+              .withAdversarial(MatchingConfig.Adversarial.none())
+              .withTraining(Matchings.quick(10_000));
+      Distiller dmd2 = new DistributionMatching("dmd2", config, teacher(device), 128);
       train(dmd2, device);
       double[] student = moments(device, dmd2.student(), dmd2.sampler());
       for (int i = 0; i < 2; i++) {

@@ -51,7 +51,8 @@ class TrainerTest {
       Trainer.Options options = new Trainer.Options(checkpoint, 5, (d, step, losses) -> {});
       Trainer trainer = new Trainer(distiller, batches(device), "test", options);
       if (checkpoint != null && Files.exists(checkpoint)) {
-        Checkpoint.restore(checkpoint, distiller, distiller.name() + " batch " + BATCH + " test");
+        Checkpoint.restore(
+            checkpoint, distiller, distiller.name() + " batch " + BATCH + " precision f32 test");
       }
       trainer.run(from, to);
       return values(distiller.student().network().params());

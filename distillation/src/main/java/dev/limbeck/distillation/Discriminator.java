@@ -77,6 +77,17 @@ final class Discriminator {
     }
   }
 
+  /**
+   * mean (l(x) − l(x + d))² for a small random d: finite differences in place of the norm of the
+   * gradient that R1 penalises.
+   *
+   * @param logits l(x)
+   * @paper Lin et al. 2025, arXiv 2501.08316, section 3.3
+   */
+  Var steepness(Var logits, Var x, Tensor d, Tensor sigma, Tensor labels) {
+    return logits.sub(logits(x.add(Var.constant(d)), sigma, labels)).square().mean();
+  }
+
   private Var var(String name) {
     return params.get(name).var();
   }

@@ -4,8 +4,12 @@ import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.Samplers.Sampler;
 import dev.limbeck.nn.Params;
 import dev.limbeck.tensor.Rng;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * A method of training or distillation: objectives, and the sampler that its result is meant for.
@@ -22,6 +26,12 @@ public interface Distiller {
 
   /** Steps of the whole run. */
   long steps();
+
+  /**
+   * Names the run's folder, before its first step: what is made once and from the teacher alone may
+   * be kept there.
+   */
+  default void keepIn(Path folder) {}
 
   /** Called before every step; what it makes lives on. */
   default void begin(long step) {}
@@ -44,4 +54,42 @@ public interface Distiller {
 
   /** How the result is sampled. */
   Sampler sampler();
+
+  /**
+   * How the result is sampled in so many steps, each one evaluation of the network; empty if it was
+   * not trained for that many.
+   *
+   * <p>Students of a fixed number of steps, as here, know only {@link #sampler()}; {@link
+   * Preset#withSampleSteps} trains them for another. One that is meant for any number says how.
+   */
+  default Optional<Sampler> sampler(int steps) {
+    Sampler own = sampler();
+    return own.evaluations() == steps ? Optional.of(own) : Optional.empty();
+  }
+
+  /**
+   * A result for some number of sampling steps.
+   *
+   * @param student the network, which later training may change
+   */
+  record Result(NetworkDenoiser student, Sampler sampler) {}
+
+  /** The results for every number of steps that the method has one for, fewest first. */
+  default List<Result> results() {
+    return List.of(new Result(student(), sampler()));
+  }
+
+  /** The student with its own sampler and with those of other numbers of steps, fewest first. */
+  default List<Result> results(int... others) {
+    NetworkDenoiser student = student();
+    Sampler own = sampler();
+    List<Result> all = new ArrayList<>(List.of(new Result(student, own)));
+    for (int steps : others) {
+      if (steps != own.evaluations()) {
+        sampler(steps).ifPresent(each -> all.add(new Result(student, each)));
+      }
+    }
+    all.sort(Comparator.comparingInt(each -> each.sampler().evaluations()));
+    return all;
+  }
 }

@@ -3,6 +3,7 @@ package dev.limbeck.distillation;
 import dev.limbeck.autograd.RowOps;
 import dev.limbeck.autograd.Tape;
 import dev.limbeck.autograd.Var;
+import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.distillation.diffusion.Preconditioning;
@@ -18,6 +19,9 @@ import java.util.Map;
 
 /**
  * Trains a diffusion teacher: E λ(σ) ‖D(x₀ + σ n, σ) − x₀‖² with ln σ normally distributed.
+ *
+ * <p>Where the best denoiser is known, the network learns its answers, E λ(σ) ‖D(x, σ) − D*(x,
+ * σ)‖², which has the same optimum and far less noise.
  *
  * <p>Labels are dropped at random, so that the one network is also unconditional and can be guided.
  * The result is the moving average of the weights.
@@ -66,13 +70,32 @@ public final class EdmTraining implements Distiller {
   private final Ema ema;
   private final int classes;
 
+  /** What the network is to answer; null: the clean data. */
+  private final Denoiser exact;
+
   public EdmTraining(
       Config config,
       Teacher.Blueprint blueprint,
       Preconditioning preconditioning,
       int classes,
       int batch) {
+    this(config, blueprint, preconditioning, classes, batch, null);
+  }
+
+  /**
+   * The same for data whose best denoiser is known.
+   *
+   * @param exact what the network learns, or null
+   */
+  public EdmTraining(
+      Config config,
+      Teacher.Blueprint blueprint,
+      Preconditioning preconditioning,
+      int classes,
+      int batch,
+      Denoiser exact) {
     this.config = config;
+    this.exact = exact;
     this.classes = classes;
     this.model = new NetworkDenoiser(blueprint.create(false), preconditioning);
     this.average = new NetworkDenoiser(blueprint.create(false), preconditioning);
@@ -142,8 +165,10 @@ public final class EdmTraining implements Distiller {
       Tensor level = input.perSample(sigma);
       Tensor noisy =
           RowOps.combine(input.perSample(ones), input.images(), level, input.noise("noise"));
-      Var answer = model.denoise(tape.input(noisy), level, dropLabels(input));
-      return RowOps.meanSquaredError(answer, input.images(), input.perSample(weight));
+      Tensor labels = dropLabels(input);
+      Tensor target = exact == null ? input.images() : exact.denoise(noisy, level, labels);
+      Var answer = model.denoise(tape.input(noisy), level, labels);
+      return RowOps.meanSquaredError(answer, target, input.perSample(weight));
     }
 
     private Tensor dropLabels(StepInput input) {

@@ -9,8 +9,22 @@ import java.util.stream.Collectors;
  * <p>A variation and a method joined by {@code +} make a method too.
  */
 public final class Methods {
-  private static final List<Method> ALL = List.of(ProgressiveDistillation.METHOD, Dmd2.METHOD);
-  private static final List<Variation> VARIATIONS = List.of();
+  private static final List<Method> ALL =
+      List.of(
+          ProgressiveDistillation.METHOD,
+          GuidedDistillation.METHOD,
+          ConsistencyDistillation.METHOD,
+          ConsistencyTraining.METHOD,
+          ImprovedConsistencyTraining.METHOD,
+          EasyConsistencyTuning.METHOD,
+          ContinuousConsistency.METHOD,
+          ContinuousConsistency.TRAINING,
+          MeanFlow.METHOD,
+          LatentConsistency.METHOD,
+          DiffInstruct.METHOD,
+          Dmd.METHOD,
+          Dmd2.METHOD);
+  private static final List<Variation> VARIATIONS = List.of(Ddil.VARIATION, DisBack.VARIATION);
 
   /** What a run without a choice takes: the best at several steps, and the best at one. */
   private static final List<String> DEFAULT = List.of("pd", "dmd2");

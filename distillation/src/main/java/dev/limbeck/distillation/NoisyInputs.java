@@ -12,29 +12,35 @@ import dev.limbeck.tensor.Tensor;
 public interface NoisyInputs {
   /** Real data with noise, x₀ + σ n: what the methods have by themselves. */
   NoisyInputs FORWARD =
-      (in, grid, node, guidance) -> {
-        double[] sigma = new double[node.length];
-        for (int i = 0; i < sigma.length; i++) {
-          sigma[i] = grid[node[i]];
-        }
-        Tensor ones = Samplers.level(in.images(), 1);
-        Tensor x = RowOps.combine(ones, in.images(), in.perSample(sigma), in.noise("noise"));
-        return new Noisy(x, in.labels());
-      };
+      (in, grid, node, guidance) ->
+          new Noisy(noised(in, in.images(), grid, node), in.labels(), guidance);
 
   /**
-   * Noisy samples, and the classes that they are to become.
+   * Noisy samples, and what they are to become.
    *
-   * @shape x: [N,…]; labels: [N] or null
+   * @param labels classes, or null
+   * @param guidance a weight for each sample, or null
+   * @shape x: [N,…]; labels: [N]
    */
-  record Noisy(Tensor x, Tensor labels) {}
+  @SuppressWarnings("ArrayRecordComponent") // Samples are trained on, never compared.
+  record Noisy(Tensor x, Tensor labels, double[] guidance) {}
 
   /**
    * One noisy sample at a node of the grid for each sample of the batch.
    *
    * @param grid the student's descending noise levels
    * @param node for each sample, which of them
-   * @param guidance weights of guidance, [N], or null
+   * @param guidance a weight for each sample, or null; the source may answer with others
    */
-  Noisy at(StepInput in, double[] grid, int[] node, Tensor guidance);
+  Noisy at(StepInput in, double[] grid, int[] node, double[] guidance);
+
+  /** Clean samples with noise of their nodes' levels. */
+  static Tensor noised(StepInput in, Tensor clean, double[] grid, int[] node) {
+    double[] sigma = new double[node.length];
+    for (int i = 0; i < sigma.length; i++) {
+      sigma[i] = grid[node[i]];
+    }
+    Tensor ones = Samplers.level(clean, 1);
+    return RowOps.combine(ones, clean, in.perSample(sigma), in.noise("noise"));
+  }
 }

@@ -12,8 +12,12 @@ import dev.limbeck.kernels.Scope;
 import dev.limbeck.nn.Params;
 import dev.limbeck.nn.optim.AdamW;
 import dev.limbeck.nn.optim.Optimizer;
+import dev.limbeck.tensor.Dropout;
 import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -27,7 +31,17 @@ import java.util.Map;
  * <pre>x̃ = (x'' − (σ''/σ) x_σ) / (1 − σ''/σ)</pre>
  *
  * <p>In the variance-exploding form the discrete cosine schedule of the paper and the grid of
- * Karras et al. differ in their levels only. The gradient reaches the student alone.
+ * Karras et al. differ in their levels only. Where σ'' = 0, x̃ is the teacher's last answer itself.
+ * The gradient reaches the student alone, whatever it predicts (x₀, ε, v, both, EDM's F): see
+ * {@link dev.limbeck.distillation.diffusion.Preconditioning}.
+ *
+ * <p><b>Card.</b> x', x'': {@link SolverSteps}; x̃: {@link #target}; the weight: {@link Weighting};
+ * schedules: {@link NoiseLevels}. Tests: {@code ProgressiveDistillationTest} (exact students keep
+ * the first teacher's samples, and the deviation .976187 of 64 steps, through all halvings; every
+ * parameterisation), {@code GaussianTest}. The loss falls within each halving and is larger in the
+ * next, as steps grow. What goes wrong: pure ε-prediction at few steps, where x₀ = (z − b ε)/a
+ * magnifies errors; raw SNR in place of max(1, SNR); too short last halvings, whose maps are the
+ * hardest; learning rates that do not restart with each halving.
  *
  * @paper Salimans and Ho 2022, arXiv 2202.00512, algorithm 2
  */
@@ -41,11 +55,19 @@ public final class ProgressiveDistillation implements InputDriven {
               new ProgressiveDistillation(
                   preset.settings(Config.class, () -> Config.of(preset)), teacher));
 
+  /** Students of at most so many steps are kept when they become teachers. */
+  private static final int KEPT = 4;
+
   /** How a step of the first teacher is taken. */
   public enum Solver {
     EULER,
     /** Second order, two evaluations a step but for a step to 0. */
-    HEUN
+    HEUN,
+    /**
+     * Sixteen of Heun's for each step, on levels between as Karras et al.'s lie: for teachers that
+     * cost next to nothing, such as exact ones, whose own errors are then below those of training.
+     */
+    FINE_HEUN
   }
 
   /** The weight of a sample's squared error in the clean image, with SNR = 1/σ². */
@@ -77,39 +99,81 @@ public final class ProgressiveDistillation implements InputDriven {
    *     power of two steps; every level of a student is one of them
    * @param endSteps steps of the last student
    * @param stepsPerStage training steps of each halving (paper: 50,000)
+   * @param stepsOfLast training steps of each halving to two steps or one (paper: 100,000)
    * @param learningRate at the start of each halving, falling linearly to 0 (paper: 5e-5)
    * @param solver how the first teacher, the one that is no student, takes its steps; the paper has
    *     Euler, Heun needs fewer steps for the same error at twice their price
    * @param clipNorm largest global norm of the gradient (paper: 1)
+   * @param clipped whether teachers' clean estimates are clamped to [−1, 1] before they make a
+   *     target, which fits a first teacher that is sampled so (paper: not)
    */
   public record Config(
       double[] levels,
       int endSteps,
       long stepsPerStage,
+      long stepsOfLast,
       double learningRate,
       double clipNorm,
       Solver solver,
-      Weighting weighting) {
+      Weighting weighting,
+      boolean clipped) {
+    /** Students of at most so many steps take {@code stepsOfLast}. */
+    private static final int LAST = 2;
+
+    /** All halvings of one length, targets as they are. */
+    public Config(
+        double[] levels,
+        int endSteps,
+        long stepsPerStage,
+        double learningRate,
+        double clipNorm,
+        Solver solver,
+        Weighting weighting) {
+      this(
+          levels,
+          endSteps,
+          stepsPerStage,
+          stepsPerStage,
+          learningRate,
+          clipNorm,
+          solver,
+          weighting,
+          false);
+    }
+
     /** The paper's settings for CIFAR-10. */
     public static Config paper() {
       return new Config(
-          NoiseLevels.cosine(8192), 1, 50_000, 5e-5, 1, Solver.EULER, Weighting.TRUNCATED_SNR);
+          NoiseLevels.cosine(8192),
+          1,
+          50_000,
+          100_000,
+          5e-5,
+          1,
+          Solver.EULER,
+          Weighting.TRUNCATED_SNR,
+          false);
     }
 
     /**
-     * Four steps from eight of Heun's, which on the shifted levels draw as well as 35 evaluations
-     * on Karras et al.'s: with so good a first teacher, one halving learns more in the same time
-     * than two.
+     * On images four steps from eight of Heun's, which on the shifted levels draw as well as 35
+     * evaluations on Karras et al.'s: with so good a first teacher, one halving learns more in the
+     * same time than two.
      */
     public static Config of(Preset preset) {
+      boolean points = preset.isPoints();
+      int endSteps = preset.sampleSteps(points ? 1 : 4);
       return new Config(
-          NoiseLevels.shiftedCosine(8, preset.shift(), NoiseLevels.SIGMA_MAX),
-          4,
-          preset.studentSteps(preset.patient() ? 2000 : 1000),
-          1e-3,
+          NoiseLevels.shiftedCosine(
+              Math.max(8, 2 * endSteps), preset.shift(), NoiseLevels.SIGMA_MAX),
+          endSteps,
+          preset.studentSteps(points ? 4000 : preset.patient() ? 2000 : 1000),
+          preset.studentSteps(points ? 2500 : preset.patient() ? 2000 : 1000),
+          points ? 2e-3 : 1e-3,
           1,
-          Solver.HEUN,
-          Weighting.TRUNCATED_SNR);
+          points ? Solver.FINE_HEUN : Solver.HEUN,
+          Weighting.TRUNCATED_SNR,
+          false);
     }
 
     public Config {
@@ -131,21 +195,81 @@ public final class ProgressiveDistillation implements InputDriven {
     public int stages() {
       return Integer.numberOfTrailingZeros((levels.length - 1) / endSteps);
     }
+
+    /** The levels of the student of a halving, counted from 0. */
+    double[] studentLevels(int stage) {
+      double[] of = levels;
+      for (int i = 0; i <= stage; i++) {
+        of = NoiseLevels.halve(of);
+      }
+      return of;
+    }
+
+    /** Training steps of a halving. */
+    long length(int stage) {
+      return studentSteps(stage) <= LAST ? stepsOfLast : stepsPerStage;
+    }
+
+    private int studentSteps(int stage) {
+      return (levels.length - 1) >> (stage + 1);
+    }
+
+    /** The training step with which a halving begins. */
+    long start(int stage) {
+      long sum = 0;
+      for (int i = 0; i < stage; i++) {
+        sum += length(i);
+      }
+      return sum;
+    }
   }
+
+  /**
+   * How networks are halved that are told a weight of guidance: it is drawn for each sample, and
+   * told to teacher and student.
+   *
+   * @param first the first teacher
+   * @param doubleSteps whether students learn steps over two of their intervals, as Meng et al.'s
+   *     stochastic sampler takes them; otherwise over one
+   * @paper Meng et al. 2023, arXiv 2210.03142, section 3.2 and appendix
+   */
+  record Weighted(NetworkDenoiser first, GuidanceWeights weights, boolean doubleSteps) {}
 
   private final Config config;
   private final Teacher teacher;
+  private final Weighted weighted;
   private final NetworkDenoiser student;
   private final NetworkDenoiser previous;
+
+  /** By the number of a halving, the student that came of it, if it is kept: the last is not. */
+  private final Map<Integer, NetworkDenoiser> kept = new LinkedHashMap<>();
+
   private AdamW optimizer;
   private NoisyInputs inputs = NoisyInputs.FORWARD;
 
   public ProgressiveDistillation(Config config, Teacher teacher) {
+    this(config, teacher, null);
+  }
+
+  /** Halves networks that are told a weight of guidance, if {@code weighted} is not null. */
+  ProgressiveDistillation(Config config, Teacher teacher, Weighted weighted) {
     this.config = config;
     this.teacher = teacher;
-    this.student = teacher.student();
-    this.previous = teacher.student();
+    this.weighted = weighted;
+    this.student = teacher.student(weighted != null);
+    this.previous = teacher.student(weighted != null);
     this.optimizer = freshOptimizer();
+    for (int i = 0; i + 1 < config.stages(); i++) {
+      if (config.studentSteps(i) <= KEPT) {
+        kept.put(i, teacher.student(weighted != null));
+      }
+    }
+  }
+
+  /** Sets off from a network of the students' architecture in place of the teacher's values. */
+  void startFrom(Params values) {
+    student.network().params().copyFrom(values);
+    previous.network().params().copyFrom(values);
   }
 
   private AdamW freshOptimizer() {
@@ -158,42 +282,84 @@ public final class ProgressiveDistillation implements InputDriven {
   }
 
   @Override
+  public double[] grid(long step) {
+    return studentLevels(step);
+  }
+
+  @Override
+  public Chain chain() {
+    Estimates estimates =
+        new Estimates() {
+          @Override
+          public Denoiser student(double[] guidance) {
+            return weighted == null ? student : student.weighted(onDevice(guidance));
+          }
+
+          @Override
+          public Denoiser teacher(long step, double[] guidance) {
+            return teacherOf(stage(step), weighted == null ? null : onDevice(guidance));
+          }
+        };
+    double[] range = weighted == null ? null : weighted.weights.range();
+    return new Chain(Transition.EULER, null, range, estimates);
+  }
+
+  private Tensor onDevice(double[] guidance) {
+    return GuidanceWeights.tensor(student.network().params().device(), guidance);
+  }
+
+  @Override
   public String name() {
     return "pd";
   }
 
   @Override
   public long steps() {
-    return config.stages() * config.stepsPerStage;
+    return config.start(config.stages());
   }
 
   private int stage(long step) {
-    return (int) Math.min(config.stages() - 1L, step / config.stepsPerStage);
+    int stage = 0;
+    while (stage + 1 < config.stages() && step >= config.start(stage + 1)) {
+      stage++;
+    }
+    return stage;
   }
 
   /** The levels of the student that is being trained at this step. */
   double[] studentLevels(long step) {
-    double[] levels = teacherLevels(step);
-    return NoiseLevels.halve(levels);
+    return config.studentLevels(stage(step));
   }
 
-  private double[] teacherLevels(long step) {
-    double[] levels = config.levels;
-    for (int i = 0; i < stage(step); i++) {
-      levels = NoiseLevels.halve(levels);
+  private double[] teacherLevels(int stage) {
+    return stage == 0 ? config.levels : config.studentLevels(stage - 1);
+  }
+
+  /** The denoiser that the student of a halving learns from. */
+  private Denoiser teacherOf(int stage, Tensor guidance) {
+    Denoiser of;
+    if (weighted == null) {
+      of = stage == 0 ? teacher.denoiser() : previous;
+    } else {
+      of = (stage == 0 ? weighted.first : previous).weighted(guidance);
     }
-    return levels;
+    return config.clipped ? clipped(of) : of;
   }
 
-  /** The denoiser that the current student learns from. */
-  private Denoiser currentTeacher(long step) {
-    return stage(step) == 0 ? teacher.denoiser() : previous;
+  /** Clean estimates clamped to [−1, 1]. */
+  static Denoiser clipped(Denoiser denoiser) {
+    return (x, sigma, labels) -> denoiser.denoise(x, sigma, labels).clamp(-1f, 1f);
   }
 
   @Override
   public void begin(long step) {
-    if (step > 0 && step % config.stepsPerStage == 0 && step < steps()) {
-      previous.network().params().copyFrom(student.network().params());
+    int stage = stage(step);
+    if (stage > 0 && step == config.start(stage)) {
+      Params trained = student.network().params();
+      previous.network().params().copyFrom(trained);
+      if (kept.containsKey(stage - 1)) {
+        kept.get(stage - 1).network().params().copyFrom(trained);
+      }
       optimizer.close();
       optimizer = freshOptimizer();
     }
@@ -218,16 +384,35 @@ public final class ProgressiveDistillation implements InputDriven {
       int[] interval,
       StepInput in,
       Tensor labels) {
-    int n = interval.length;
-    double[][] s = new double[3][n];
-    for (int i = 0; i < n; i++) {
-      for (int k = 0; k < 3; k++) {
-        s[k][i] = levels[2 * interval[i] + k];
-      }
+    return target(teacher, solver, x, steps(levels, interval, false), in, labels);
+  }
+
+  /**
+   * Where the teacher's two steps begin, meet and end, for each sample.
+   *
+   * @param doubleSteps whether they are of two intervals each. The last of the student's intervals
+   *     has none after it: there the teacher takes one step, over these same two intervals, and its
+   *     first leads nowhere
+   */
+  static double[][] steps(double[] levels, int[] interval, boolean doubleSteps) {
+    double[][] s = new double[3][interval.length];
+    for (int i = 0; i < interval.length; i++) {
+      int at = 2 * interval[i];
+      boolean last = at + 2 == levels.length - 1;
+      s[0][i] = levels[at];
+      s[1][i] = levels[doubleSteps ? last ? at : at + 2 : at + 1];
+      s[2][i] = levels[doubleSteps && !last ? at + 4 : at + 2];
     }
+    return s;
+  }
+
+  /** As above, for steps given by {@link #steps}. */
+  static Tensor target(
+      Denoiser teacher, Solver solver, Tensor x, double[][] s, StepInput in, Tensor labels) {
+    int n = s[0].length;
     try (Scope scope = Scope.open()) {
-      Tensor middle = step(teacher, solver, x, s[0], s[1], in, labels);
-      Tensor end = step(teacher, solver, middle, s[1], s[2], in, labels);
+      Tensor middle = SolverSteps.step(teacher, solver, x, s[0], s[1], in, labels);
+      Tensor end = SolverSteps.step(teacher, solver, middle, s[1], s[2], in, labels);
       double[] a = new double[n];
       double[] b = new double[n];
       for (int i = 0; i < n; i++) {
@@ -237,50 +422,6 @@ public final class ProgressiveDistillation implements InputDriven {
       }
       return scope.keep(RowOps.combine(in.perSample(a), end, in.perSample(b), x));
     }
-  }
-
-  private static Tensor step(
-      Denoiser d,
-      Solver solver,
-      Tensor x,
-      double[] from,
-      double[] to,
-      StepInput in,
-      Tensor labels) {
-    Tensor clean = d.denoise(x, in.perSample(from), labels);
-    Tensor euler = towards(clean, x, from, to, in);
-    if (solver == Solver.EULER) {
-      return euler;
-    }
-    // Heun: half a step by the slope here, half by the slope there; a step to 0 stays Euler's.
-    int n = from.length;
-    double[] there = new double[n];
-    double[] ofX = new double[n];
-    double[] ofClean = new double[n];
-    double[] ofSlope = new double[n];
-    for (int i = 0; i < n; i++) {
-      double h = (to[i] - from[i]) / 2;
-      boolean toZero = to[i] == 0;
-      there[i] = toZero ? from[i] : to[i];
-      ofX[i] = toZero ? 0 : 1 + h / from[i];
-      ofClean[i] = toZero ? 1 : -h / from[i];
-      ofSlope[i] = toZero ? 0 : h / to[i];
-    }
-    Tensor corrected = d.denoise(euler, in.perSample(there), labels);
-    Tensor half = RowOps.combine(in.perSample(ofX), x, in.perSample(ofClean), clean);
-    Tensor slope = euler.sub(corrected);
-    return RowOps.combine(Samplers.level(x, 1), half, in.perSample(ofSlope), slope);
-  }
-
-  /** x moved on the straight line to the clean estimate, from one noise level to another. */
-  private static Tensor towards(Tensor clean, Tensor x, double[] from, double[] to, StepInput in) {
-    double[] keep = new double[from.length];
-    double[] move = new double[from.length];
-    for (int i = 0; i < from.length; i++) {
-      keep[i] = to[i] / from[i];
-      move[i] = 1 - keep[i];
-    }
-    return RowOps.combine(in.perSample(keep), x, in.perSample(move), clean);
   }
 
   @Override
@@ -307,12 +448,14 @@ public final class ProgressiveDistillation implements InputDriven {
 
     @Override
     public double learningRateScale(long step) {
-      return 1 - (double) (step % config.stepsPerStage) / config.stepsPerStage;
+      int stage = stage(step);
+      return 1 - (double) (step - config.start(stage)) / config.length(stage);
     }
 
     @Override
     public Var loss(Tape tape, StepInput input) {
-      double[] levels = teacherLevels(input.step());
+      int stage = stage(input.step());
+      double[] levels = teacherLevels(stage);
       int intervals = (levels.length - 1) / 2;
       int[] interval = input.integers("interval", intervals);
       double[] sigma = new double[interval.length];
@@ -322,18 +465,25 @@ public final class ProgressiveDistillation implements InputDriven {
         weight[i] = config.weighting.of(sigma[i]);
       }
       Tensor level = input.perSample(sigma);
-      NoisyInputs.Noisy noisy = inputs.at(input, studentLevels(input.step()), interval, null);
-      Solver solver = stage(input.step()) == 0 ? config.solver : Solver.EULER;
-      Denoiser from = currentTeacher(input.step());
-      Tensor target = target(from, solver, noisy.x(), levels, interval, input, noisy.labels());
-      Var answer = student.denoise(tape.input(noisy.x()), level, noisy.labels());
+      double[] drawn = weighted == null ? null : weighted.weights.draw(input);
+      NoisyInputs.Noisy noisy = inputs.at(input, config.studentLevels(stage), interval, drawn);
+      Tensor w = weighted == null ? null : input.perSample(noisy.guidance());
+      Solver solver = stage == 0 ? config.solver : Solver.EULER;
+      Denoiser from = teacherOf(stage, w);
+      double[][] steps = steps(levels, interval, weighted != null && weighted.doubleSteps);
+      Tensor target = target(from, solver, noisy.x(), steps, input, noisy.labels());
+      Var answer = student.denoise(tape.input(noisy.x()), level, noisy.labels(), w, Dropout.off());
       return RowOps.meanSquaredError(answer, target, input.perSample(weight));
     }
   }
 
   @Override
   public Map<String, Params> networks() {
-    return Map.of("student", student.network().params(), "previous", previous.network().params());
+    Map<String, Params> all = new LinkedHashMap<>();
+    all.put("student", student.network().params());
+    all.put("previous", previous.network().params());
+    kept.forEach((stage, of) -> all.put("student" + stage, of.network().params()));
+    return all;
   }
 
   @Override
@@ -343,6 +493,20 @@ public final class ProgressiveDistillation implements InputDriven {
 
   @Override
   public Sampler sampler() {
-    return Samplers.eulerOn(studentLevels(steps() - 1));
+    return samplerOf(config.stages() - 1);
+  }
+
+  private Sampler samplerOf(int stage) {
+    return Samplers.eulerOn(config.studentLevels(stage));
+  }
+
+  /** The last student, and those of up to four steps that came before it. */
+  @Override
+  public List<Result> results() {
+    List<Result> all = new ArrayList<>();
+    all.add(new Result(student, sampler()));
+    kept.forEach((stage, of) -> all.add(new Result(of, samplerOf(stage))));
+    all.sort(Comparator.comparingInt(result -> result.sampler().evaluations()));
+    return all;
   }
 }

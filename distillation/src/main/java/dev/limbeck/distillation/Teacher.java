@@ -48,6 +48,21 @@ public record Teacher(
         denoiser.guided(scale), initial, blueprint, preconditioning, sample, classes);
   }
 
+  /** The denoiser without guidance, for methods that learn a range of scales. */
+  Denoiser unguided() {
+    return denoiser instanceof Denoiser.Guided guided ? guided.whole() : denoiser;
+  }
+
+  /** The scale of guidance in the denoiser; 1 for none. */
+  double cfgScale() {
+    return denoiser instanceof Denoiser.Guided guided ? guided.g() : 1;
+  }
+
+  /** Another denoiser with the guidance that this teacher's has. */
+  Denoiser guidedAlike(Denoiser other) {
+    return denoiser instanceof Denoiser.Guided guided ? other.guided(guided.g()) : other;
+  }
+
   /** A trainable network that starts as the teacher, or freshly initialised if that is none. */
   public NetworkDenoiser student() {
     return student(false);

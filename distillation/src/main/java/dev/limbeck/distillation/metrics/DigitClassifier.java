@@ -1,5 +1,6 @@
 package dev.limbeck.distillation.metrics;
 
+import dev.limbeck.autograd.RowOps;
 import dev.limbeck.autograd.Var;
 import dev.limbeck.distillation.data.DataException;
 import dev.limbeck.distillation.data.Dataset;
@@ -21,8 +22,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -45,6 +48,10 @@ public final class DigitClassifier implements FeatureExtractor, AutoCloseable {
   private static final int[] WIDTHS = {1, 24, 40, 64, FEATURES};
   private static final int[] STRIDES = {1, 2, 1, 2};
   private static final int KERNEL = 3;
+
+  /** Added to the mean square of channels, which are all 0 where nothing is seen. */
+  private static final float UNIT_EPSILON = 1e-4f;
+
   private static final String KIND = "limbeck digit classifier 1";
 
   private final Params params;
@@ -159,13 +166,48 @@ public final class DigitClassifier implements FeatureExtractor, AutoCloseable {
    * @shape x {@code [N,16,16,1]}; the result {@code [N,64]}
    */
   Var features(Var x) {
+    List<Var> layers = layers(x);
+    Var h = layers.get(layers.size() - 1);
+    return h.reshape(h.dim(0), h.dim(1) * h.dim(2), FEATURES).mean(1, false);
+  }
+
+  /** What each convolution makes of images that are already 16×16, [N,H,W,C] each. */
+  private List<Var> layers(Var x) {
+    List<Var> layers = new ArrayList<>();
     Var h = x;
     for (int i = 0; i < STRIDES.length; i++) {
       Var weight = params.get("conv" + i + ".weight").var();
       Var bias = params.get("conv" + i + ".bias").var();
       h = h.conv2d(weight, bias, Conv2dSpec.of(STRIDES[i], 1)).relu();
+      layers.add(h);
     }
-    return h.reshape(h.dim(0), h.dim(1) * h.dim(2), FEATURES).mean(1, false);
+    return layers;
+  }
+
+  /**
+   * The weighted mean over images of Σ_layers mean_pixels ‖u(a) − u(b)‖², u(h) = h/‖h‖ over the
+   * channels. The gradient reaches the first images, through the frozen network.
+   *
+   * @shape a, b: {@code [N,H,W,1]} of any size; weight: [N]; result: []
+   * @paper Zhang et al. 2018, arXiv 1801.03924, equation 1, with all channel weights 1
+   */
+  public Var distance(Var a, Tensor b, Tensor weight) {
+    try (Scope scope = Scope.open()) {
+      List<Var> as = layers(sized(a));
+      List<Var> bs = layers(sized(Var.constant(b)));
+      Var sum = null;
+      for (int i = 0; i < as.size(); i++) {
+        // A row of root mean square 1 is √C times one of length 1, and the mean 1/C of the sum.
+        Tensor wanted = bs.get(i).rmsNorm(UNIT_EPSILON).value();
+        Var one = RowOps.meanSquaredError(as.get(i).rmsNorm(UNIT_EPSILON), wanted, weight);
+        sum = sum == null ? one : sum.add(one);
+      }
+      return scope.keep(sum);
+    }
+  }
+
+  private static Var sized(Var x) {
+    return x.dim(1) == SIDE && x.dim(2) == SIDE ? x : x.resizeBilinear(SIDE, SIDE);
   }
 
   /**

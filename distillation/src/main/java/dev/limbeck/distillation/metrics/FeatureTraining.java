@@ -6,8 +6,12 @@ import dev.limbeck.distillation.data.DataException;
 import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.distillation.data.SafeFiles;
 import dev.limbeck.distillation.report.ProgressBar;
+import dev.limbeck.kernels.Buffer;
+import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
+import dev.limbeck.kernels.Replay;
 import dev.limbeck.kernels.Scope;
+import dev.limbeck.kernels.op.ClipScale;
 import dev.limbeck.nn.optim.AdamW;
 import dev.limbeck.nn.optim.LrSchedule;
 import dev.limbeck.tensor.Rng;
@@ -27,6 +31,9 @@ public final class FeatureTraining {
   private static final int LARGE = 2 * DigitClassifier.SIDE;
   private static final int LARGEST_SHIFT = 2;
   private static final int WARM_UP_STEPS = 100;
+
+  /** Rarely enough to keep a GPU busy, often enough to be watched. */
+  private static final int READ_EVERY = 20;
 
   /**
    * How long and how fast.
@@ -104,6 +111,7 @@ public final class FeatureTraining {
         LrSchedule.cosineToZero(total).times(LrSchedule.warmUp(Math.min(WARM_UP_STEPS, total)));
     AdamW.Config adam = AdamW.Config.of(config.learningRate()).withWeightDecay(0.01f);
     try (AdamW optimizer = new AdamW(classifier.params(), adam);
+        Steps steps = new Steps(classifier, optimizer);
         ProgressBar progress = ProgressBar.of("features", 0, total)) {
       long step = 0;
       for (int epoch = 0; epoch < config.epochs(); epoch++) {
@@ -112,9 +120,11 @@ public final class FeatureTraining {
         for (int b = 0; b < perEpoch; b++) {
           int[] indices = new int[Math.min(config.batch(), order.length)];
           System.arraycopy(order, b * indices.length, indices, 0, indices.length);
-          float loss = step(classifier, indices, draw);
-          optimizer.step(schedule.scale(step));
-          progress.update(++step, loss, indices.length);
+          steps.run(indices, draw, (float) schedule.scale(step));
+          step++;
+          if (steps.areFull() || step == total) {
+            steps.read(step, progress);
+          }
         }
       }
     }
@@ -124,13 +134,94 @@ public final class FeatureTraining {
     return new Result(classifier, accuracy, reference, trainedOn);
   }
 
-  private float step(DigitClassifier classifier, int[] indices, Rng rng) {
-    classifier.params().zeroGradients();
-    try (Tape tape = Tape.open(classifier.params().list())) {
-      Var x = tape.input(shifted(indices, rng));
-      Var loss = classifier.logits(classifier.features(x)).crossEntropy(labels(indices));
-      tape.backward(loss);
-      return loss.value().item();
+  /** Steps for which the host does not wait on a GPU: their losses stay there until read. */
+  private final class Steps implements AutoCloseable {
+    private final DigitClassifier classifier;
+    private final AdamW optimizer;
+    private final int capacity = device.isAsynchronous() ? READ_EVERY : 1;
+    private final Replay replay = device.replay();
+    private final Tensor log = own(2 * capacity);
+    private final Tensor stopped = own(1);
+    private int count;
+    private int images;
+
+    Steps(DigitClassifier classifier, AdamW optimizer) {
+      this.classifier = classifier;
+      this.optimizer = optimizer;
+    }
+
+    private Tensor own(int length) {
+      Tensor tensor = Tensor.zeros(device, Shape.of(length));
+      tensor.buffer().hold();
+      return tensor;
+    }
+
+    boolean areFull() {
+      return count == capacity;
+    }
+
+    void run(int[] indices, Rng rng, float rate) {
+      float[] batch = shifted(indices, rng);
+      int slot = count++;
+      images += indices.length;
+      replay.run(
+          () -> {
+            try (Scope scope = Scope.open()) {
+              train(batch, indices, rate, slot);
+            }
+          });
+    }
+
+    private void train(float[] batch, int[] indices, float rate, int slot) {
+      classifier.params().zeroGradients();
+      Tensor loss;
+      try (Tape tape = Tape.open(classifier.params().list())) {
+        int side = DigitClassifier.SIDE;
+        Var x = tape.input(Tensor.of(device, Shape.of(indices.length, side, side, 1), batch));
+        Var recorded = classifier.logits(classifier.features(x)).crossEntropy(labels(indices));
+        tape.backward(recorded);
+        loss = tape.keep(recorded).value();
+      }
+      Buffer norm = device.allocate(DType.F32, 1);
+      classifier.params().globalNorm(norm);
+      Tensor scale = Tensor.empty(device, Shape.of());
+      device.execute(
+          new ClipScale(
+              norm,
+              1,
+              loss.buffer(),
+              Double.POSITIVE_INFINITY,
+              stopped.buffer(),
+              log.buffer(),
+              slot,
+              scale.buffer()));
+      optimizer.step(rate, scale, null);
+    }
+
+    /** Waits for the steps and shows the last loss. */
+    void read(long step, ProgressBar progress) {
+      float[] numbers = log.toFloats();
+      for (int i = 0; i < count; i++) {
+        if (!Float.isFinite(numbers[2 * i]) || !Float.isFinite(numbers[2 * i + 1])) {
+          throw new DataException(
+              String.format(
+                  Locale.ROOT,
+                  "features: step %d has the loss %f and a gradient of norm %f; both must be finite",
+                  step - count + i,
+                  numbers[2 * i],
+                  numbers[2 * i + 1]));
+        }
+      }
+      progress.update(step, numbers[2 * count - 2], images);
+      count = 0;
+      images = 0;
+    }
+
+    @Override
+    public void close() {
+      replay.close();
+      log.close();
+      stopped.close();
     }
   }
 
@@ -139,7 +230,7 @@ public final class FeatureTraining {
   }
 
   /** The named digits, shifted and halved to 16×16. */
-  private Tensor shifted(int[] indices, Rng rng) {
+  private float[] shifted(int[] indices, Rng rng) {
     int side = DigitClassifier.SIDE;
     float[] batch = new float[indices.length * side * side];
     float[] image = new float[LARGE * LARGE];
@@ -160,7 +251,7 @@ public final class FeatureTraining {
         }
       }
     }
-    return Tensor.of(device, Shape.of(indices.length, side, side, 1), batch);
+    return batch;
   }
 
   private static float pixel(float[] image, int y, int x) {

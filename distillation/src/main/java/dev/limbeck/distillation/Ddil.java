@@ -1,0 +1,439 @@
+package dev.limbeck.distillation;
+
+import dev.limbeck.autograd.RowOps;
+import dev.limbeck.distillation.diffusion.Denoiser;
+import dev.limbeck.distillation.diffusion.NetworkDenoiser;
+import dev.limbeck.distillation.diffusion.Samplers;
+import dev.limbeck.distillation.diffusion.Samplers.Sampler;
+import dev.limbeck.distillation.diffusion.Thresholding;
+import dev.limbeck.kernels.Scope;
+import dev.limbeck.nn.Init;
+import dev.limbeck.nn.Params;
+import dev.limbeck.tensor.Rng;
+import dev.limbeck.tensor.Shape;
+import dev.limbeck.tensor.Tensor;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Imitation learning for diffusion distillation: trains another method's student on the states that
+ * it meets when it samples, besides noisy real data.
+ *
+ * <p>At inference a student starts each step from the end of its own last one, which is not quite
+ * where real data with noise would be (covariate shift). As in DAgger, the noisy inputs of each
+ * training step come from one of three sources: forward diffusion of data, with probability β_F;
+ * the student's own chain, β_S; the teacher's chain, β_T. The target is the base method's in every
+ * case: what its teacher says of that input. β_F falls from 1 to its last value over the first part
+ * of the run; the remaining probability is shared in fixed proportion.
+ *
+ * <p>States of the chains are kept in a buffer of some batches. A step that takes them makes a
+ * batch anew with a certain probability and puts it in place of an older one: data are aggregated,
+ * and a chain costs less than one evaluation of the student a step. No gradient passes through a
+ * chain.
+ *
+ * <p><b>Card.</b> z = F, S or T: {@link Mixture#at}; β(k): {@link Config#forwardShare}; student's
+ * chain: {@link Mixture#studentChain}; teacher's: {@link Mixture#teacherChain}. Tests: {@code
+ * DdilTest} (shares, states against samplers, no change at β_F = 1). The loss is the base method's
+ * and rises a little as β_F falls: the student's own states are harder. What goes wrong: without
+ * real data the student may forget them; buffers older than many steps train on states that no
+ * longer occur.
+ *
+ * @paper Garrepalli et al. 2024, arXiv 2410.11971; the shares and the buffer are this project's,
+ *     the paper names no values. Ross et al. 2011, arXiv 1011.0686 (DAgger)
+ */
+public final class Ddil implements Distiller {
+  /** Offered as {@code ddil+…}. */
+  public static final Variation VARIATION =
+      new Variation(
+          "ddil",
+          "also trains on the states that student and teacher meet when they sample",
+          List.of("pd", "cd", "lcm", "dmd2"),
+          (base, preset, teacher) -> {
+            Config config = preset.settings(Config.class, () -> Config.of(preset));
+            Teacher source = config.clip ? clipped(teacher, base) : teacher;
+            return new Ddil(config, base.create(preset, source), preset.batch(), teacher);
+          });
+
+  /**
+   * The variation's settings.
+   *
+   * @param forward β_F at the end: the share of noisy real data
+   * @param fall the part of the run over which β_F falls from 1 to that
+   * @param student β_S : (β_S + β_T), the student's part of the rest
+   * @param refresh probability that a step on a chain's states makes a batch of them anew
+   * @param batches how many batches of each chain are kept
+   * @param teacherSteps the least number of the teacher's Euler steps over the whole grid
+   * @param clip whether the teacher's estimates, and the student's in its chain, are brought into
+   *     [−1, 1], which is where images lie (static thresholding, for the paper's reflected form)
+   */
+  public record Config(
+      double forward,
+      double fall,
+      double student,
+      double refresh,
+      int batches,
+      int teacherSteps,
+      boolean clip) {
+    /**
+     * Half of all steps on real data, 35 % on the student's states, 15 % on the teacher's; points
+     * may lie anywhere, images are clipped.
+     */
+    public static Config of(Preset preset) {
+      return new Config(.5, .2, .7, .5, 4, 8, !preset.isPoints());
+    }
+
+    public Config {
+      boolean shares = share(forward) && share(fall) && share(student) && share(refresh);
+      if (!shares || batches < 1 || teacherSteps < 1) {
+        throw new IllegalArgumentException(
+            "ddil: shares lie between 0 and 1, batches and steps are at least 1; given are "
+                + "forward "
+                + forward
+                + ", fall "
+                + fall
+                + ", student "
+                + student
+                + ", refresh "
+                + refresh
+                + ", batches "
+                + batches
+                + ", steps "
+                + teacherSteps);
+      }
+    }
+
+    private static boolean share(double value) {
+      return value >= 0 && value <= 1;
+    }
+
+    /** β_F at this step of a run. */
+    public double forwardShare(long step, long steps) {
+      double part = fall == 0 ? 1 : Math.min(1, step / (fall * steps));
+      return 1 - part * (1 - forward);
+    }
+  }
+
+  /** Where a step's inputs come from. */
+  enum Source {
+    FORWARD,
+    STUDENT,
+    TEACHER
+  }
+
+  /** What a step does: its source, and the buffer's place that it writes, or −1 for none. */
+  record Choice(Source source, int slot) {
+    private int number(int batches) {
+      return source.ordinal() * (batches + 1) + slot + 1;
+    }
+  }
+
+  private static final String CHOICE = "ddil";
+  private static final double BOUND = 1;
+
+  /** The teacher with estimates in [−1, 1]; where a method guides by itself, before guidance. */
+  private static Teacher clipped(Teacher teacher, Method base) {
+    boolean guides = base.name().equals(LatentConsistency.METHOD.name());
+    Denoiser denoiser =
+        guides
+            ? Thresholding.clipped(teacher.unguided(), -BOUND, BOUND).guided(teacher.cfgScale())
+            : Thresholding.clipped(teacher.denoiser(), -BOUND, BOUND);
+    return new Teacher(
+        denoiser,
+        teacher.initial(),
+        teacher.blueprint(),
+        teacher.preconditioning(),
+        teacher.sample(),
+        teacher.classes());
+  }
+
+  private final Config config;
+  private final InputDriven base;
+  private final int batch;
+  private final int classes;
+  private final Shape sample;
+  private final Params buffer;
+  private final int places;
+  private final Mixture mixture = new Mixture();
+
+  /**
+   * Wraps a method.
+   *
+   * @throws IllegalArgumentException if the method takes no inputs from elsewhere
+   */
+  public Ddil(Config config, Distiller base, int batch, Teacher teacher) {
+    if (!(base instanceof InputDriven driven)) {
+      throw new IllegalArgumentException(
+          "ddil does not fit " + base.name() + ", which takes no noisy inputs from elsewhere");
+    }
+    this.config = config;
+    this.base = driven;
+    this.batch = batch;
+    this.classes = teacher.classes();
+    this.sample = teacher.sample();
+    places = Math.max(driven.grid(0).length, driven.grid(base.steps() - 1).length);
+    Shape states = Shape.of(config.batches * places * batch, sample.size());
+    buffer =
+        Params.builder()
+            .add("student", states, Init.zeros())
+            .add("teacher", states, Init.zeros())
+            .build(driven.networks().values().iterator().next().device(), Rng.of(0));
+    driven.drawFrom(mixture);
+  }
+
+  /** The method whose student is trained. */
+  public InputDriven base() {
+    return base;
+  }
+
+  @Override
+  public String name() {
+    return "ddil+" + base.name();
+  }
+
+  @Override
+  public List<Objective> objectives() {
+    return base.objectives();
+  }
+
+  @Override
+  public long steps() {
+    return base.steps();
+  }
+
+  @Override
+  public void keepIn(Path folder) {
+    base.keepIn(folder);
+  }
+
+  @Override
+  public void begin(long step) {
+    base.begin(step);
+    boolean other = step == 0 || base.grid(step).length != base.grid(step - 1).length;
+    if (other) {
+      // The buffer's states belong to the nodes of this grid.
+      Rng rng = Rng.of(step).split(CHOICE.hashCode());
+      for (int slot = 0; slot < config.batches; slot++) {
+        try (Scope scope = Scope.open()) {
+          int[] batchShape = new int[sample.rank() + 1];
+          batchShape[0] = batch;
+          System.arraycopy(sample.toArray(), 0, batchShape, 1, sample.rank());
+          Tensor any = Tensor.zeros(buffer.device(), Shape.of(batchShape));
+          StepInput in = new StepInput(step, rng.split(slot), any, null);
+          mixture.studentChain(in, base.grid(step), slot);
+          mixture.teacherChain(in, base.grid(step), slot);
+        }
+      }
+    }
+  }
+
+  /** What the step does, from its randomness alone. */
+  Choice choice(long step, Rng random) {
+    float[] u = new float[3];
+    random.split(CHOICE.hashCode()).uniform(u);
+    double forward = config.forwardShare(step, steps());
+    if (u[0] < forward) {
+      return new Choice(Source.FORWARD, -1);
+    }
+    boolean student = u[0] < forward + (1 - forward) * config.student;
+    int slot = u[1] < config.refresh ? (int) (u[2] * config.batches) : -1;
+    return new Choice(student ? Source.STUDENT : Source.TEACHER, slot);
+  }
+
+  @Override
+  public int kind(long step, Rng random) {
+    int choices = Source.values().length * (config.batches + 1);
+    return base.kind(step, random) * choices + choice(step, random).number(config.batches);
+  }
+
+  @Override
+  public Map<String, Params> networks() {
+    Map<String, Params> all = new LinkedHashMap<>(base.networks());
+    // Not a network, but what later steps depend on: it belongs in a checkpoint.
+    all.put("ddil", buffer);
+    return all;
+  }
+
+  @Override
+  public NetworkDenoiser student() {
+    return base.student();
+  }
+
+  @Override
+  public Sampler sampler() {
+    return base.sampler();
+  }
+
+  @Override
+  public Optional<Sampler> sampler(int steps) {
+    return base.sampler(steps);
+  }
+
+  @Override
+  public List<Result> results() {
+    return base.results();
+  }
+
+  // ---- inputs ----
+
+  /** The three sources. */
+  private final class Mixture implements NoisyInputs {
+    @Override
+    public Noisy at(StepInput in, double[] grid, int[] node, double[] guidance) {
+      Choice choice = choice(in.step(), in.rng());
+      if (choice.source == Source.FORWARD) {
+        return FORWARD.at(in, grid, node, guidance);
+      }
+      boolean student = choice.source == Source.STUDENT;
+      if (choice.slot >= 0) {
+        if (student) {
+          studentChain(in, grid, choice.slot);
+        } else {
+          teacherChain(in, grid, choice.slot);
+        }
+      }
+      return kept(in, grid, node, student);
+    }
+
+    /** For each sample of the batch a state of its node, from any of the batches kept. */
+    private Noisy kept(StepInput in, double[] grid, int[] node, boolean student) {
+      int n = node.length;
+      boolean renoises = student && base.chain().transition() == InputDriven.Transition.RENOISING;
+      int estimates = estimates();
+      int[] slot = in.integers("ddil slot", config.batches);
+      int[] member = in.integers("ddil member", batch);
+      int[] estimate = in.integers("ddil estimate", estimates);
+      int[] row = new int[n];
+      int[] label = new int[n];
+      double[] weight = new double[n];
+      for (int i = 0; i < n; i++) {
+        int place = renoises ? estimate[i] : node[i];
+        row[i] = (slot[i] * places + place) * batch + member[i];
+        label[i] = label(slot[i], member[i]);
+        weight[i] = weight(slot[i], member[i]);
+      }
+      Tensor rows = Tensor.constant(in.device(), Shape.of(n), row);
+      Tensor states = states(student).gather(rows).reshape(in.images().shape().toArray());
+      Tensor x = renoises ? NoisyInputs.noised(in, states, grid, node) : states;
+      Tensor labels = classes == 0 ? null : Tensor.constant(in.device(), Shape.of(n), label);
+      return new Noisy(x, labels, base.chain().guidance() == null ? null : weight);
+    }
+
+    private Tensor states(boolean student) {
+      return buffer.get(student ? "student" : "teacher").value();
+    }
+
+    /**
+     * How many clean estimates of a renoising chain are kept: all but the last, if there are two.
+     */
+    private int estimates() {
+      double[] levels = base.chain().levels();
+      return levels == null ? 1 : Math.min(places, Math.max(1, levels.length - 1));
+    }
+
+    /** Classes and weights belong to the buffer's rows, so that they need not be kept. */
+    private int label(int slot, int member) {
+      return classes == 0 ? 0 : (slot * batch + member) % classes;
+    }
+
+    private double weight(int slot, int member) {
+      double[] range = base.chain().guidance();
+      if (range == null) {
+        return 0;
+      }
+      double golden = (slot * batch + member) * 0.6180339887498949;
+      return range[0] + (golden - Math.floor(golden)) * (range[1] - range[0]);
+    }
+
+    private Tensor labels(StepInput in, int slot) {
+      if (classes == 0) {
+        return null;
+      }
+      int[] labels = new int[batch];
+      for (int i = 0; i < batch; i++) {
+        labels[i] = label(slot, i);
+      }
+      return Tensor.constant(in.device(), Shape.of(batch), labels);
+    }
+
+    private double[] weights(int slot) {
+      if (base.chain().guidance() == null) {
+        return null;
+      }
+      double[] weights = new double[batch];
+      for (int i = 0; i < batch; i++) {
+        weights[i] = weight(slot, i);
+      }
+      return weights;
+    }
+
+    private void keep(boolean student, int slot, int place, Tensor state) {
+      int from = (slot * places + place) * batch;
+      states(student).copySlice(0, from, state.reshape(batch, sample.size()));
+    }
+
+    /** Runs the student's sampler from noise; keeps its states, or its clean estimates. */
+    void studentChain(StepInput in, double[] grid, int slot) {
+      try (Scope scope = Scope.open()) {
+        InputDriven.Chain chain = base.chain();
+        Denoiser own = chain.estimates().student(weights(slot));
+        Denoiser student = config.clip ? Thresholding.clipped(own, -BOUND, BOUND) : own;
+        Tensor labels = labels(in, slot);
+        if (chain.transition() == InputDriven.Transition.EULER) {
+          eulerChain(in, student, grid, 1, slot, true, labels);
+          return;
+        }
+        double[] levels = chain.levels();
+        Tensor x = in.noise("ddil start").mul((float) levels[0]);
+        for (int j = 0; j < estimates(); j++) {
+          Tensor clean = student.denoise(x, Samplers.level(x, levels[j]), labels);
+          keep(true, slot, j, clean);
+          if (j + 1 < estimates()) {
+            Tensor ones = Samplers.level(x, 1);
+            Tensor level = Samplers.level(x, levels[j + 1]);
+            x = RowOps.combine(ones, clean, level, in.noise("ddil step " + j));
+          }
+        }
+      }
+    }
+
+    /** Runs the teacher's Euler steps over the grid; keeps its states at the nodes. */
+    void teacherChain(StepInput in, double[] grid, int slot) {
+      try (Scope scope = Scope.open()) {
+        Denoiser teacher = base.chain().estimates().teacher(in.step(), weights(slot));
+        int intervals = grid.length - 1;
+        int parts = (config.teacherSteps + intervals - 1) / intervals;
+        eulerChain(in, teacher, grid, parts, slot, false, labels(in, slot));
+      }
+    }
+
+    private void eulerChain(
+        StepInput in,
+        Denoiser denoiser,
+        double[] grid,
+        int parts,
+        int slot,
+        boolean student,
+        Tensor labels) {
+      Tensor x = in.noise("ddil start").mul((float) grid[0]);
+      keep(student, slot, 0, x);
+      // The end of the chain, where nobody steps from, is not kept.
+      for (int j = 0; j + 2 < grid.length; j++) {
+        double[] part = between(grid[j], grid[j + 1], parts);
+        x = Samplers.euler(denoiser, x, part, labels);
+        keep(student, slot, j + 1, x);
+      }
+    }
+  }
+
+  /** Levels of equal ratios. */
+  static double[] between(double high, double low, int parts) {
+    double[] levels = new double[parts + 1];
+    for (int i = 0; i <= parts; i++) {
+      levels[i] = high * Math.pow(low / high, (double) i / parts);
+    }
+    return levels;
+  }
+}

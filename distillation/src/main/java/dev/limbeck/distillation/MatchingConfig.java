@@ -1,0 +1,304 @@
+package dev.limbeck.distillation;
+
+import dev.limbeck.distillation.diffusion.NoiseLevels;
+import java.util.Arrays;
+
+/**
+ * Settings of {@link DistributionMatching}, of which {@link DiffInstruct}, {@link Dmd} and {@link
+ * Dmd2} are three choices.
+ *
+ * @param iterations of the loop; the generator steps in some of them, see {@link Critic#steps}
+ * @param levels the generator's noise levels in descending order, one for a one-step generator
+ * @param inputs where inputs of the levels after the first come from
+ */
+public record MatchingConfig(
+    long iterations,
+    double[] levels,
+    Inputs inputs,
+    Match match,
+    Critic critic,
+    Adversarial adversarial,
+    Regression regression,
+    Training training) {
+
+  /** σ of Diff-Instruct's generator (released command). */
+  private static final double NEAR_START = 1;
+
+  /** What the levels of several steps fall towards: the width of a mode, or of a stroke. */
+  private static final double NEAR_END = 0.25;
+
+  /** Where the generator's noisy inputs come from; at the first level they are noise alone. */
+  public enum Inputs {
+    /** The generator's own results of the levels before, noised: no real data (DMD2, 4.5). */
+    SIMULATED,
+    /** Real data, noised (what DMD2 compares with). */
+    NOISED_DATA
+  }
+
+  /** What the difference of the two estimates, D_f − D_r, is divided by. */
+  public enum Normaliser {
+    /** Nothing: the gradient is σ² times that of the divergence (Diff-Instruct). */
+    NONE,
+    /** mean|x − D_r| of the sample (DMD equation 8; DMD2). */
+    PER_SAMPLE,
+    /**
+     * σ σ_d/√(σ² + σ_d²), the error that a denoiser of normally distributed data expects: for
+     * points of few coordinates, whose own error says little [ours].
+     */
+    EXPECTED
+  }
+
+  /** How the squared error of the gradient's target is brought to one number. */
+  public enum Reduction {
+    /** Mean over samples and coordinates (DMD, DMD2). */
+    MEAN,
+    /**
+     * Mean over samples, sum over coordinates (Diff-Instruct); shows where gradients are clipped.
+     */
+    SUM
+  }
+
+  /** Which network trains on which samples of an iteration. */
+  public enum Rhythm {
+    /**
+     * The critic steps in every iteration, on what the generator made before its own step in it;
+     * the generator in every {@code steps}-th (as released with DMD2).
+     */
+    STALE_BATCH,
+    /**
+     * The generator steps in every {@code steps}-th iteration, the critic in the others (FastGen).
+     */
+    EITHER,
+    /**
+     * The critic steps first, in every iteration, on samples of its own; the generator in every
+     * {@code steps}-th, on others (Diff-Instruct, with 1).
+     */
+    FRESH
+  }
+
+  /** Whose hidden features the classifier sees. */
+  public enum Features {
+    /** The critic's, which the classifier's loss trains along (DMD2, section 4.3). */
+    CRITIC,
+    /** The frozen teacher's (FastGen, which takes three resolutions; here it is the bottleneck). */
+    TEACHER
+  }
+
+  /** The distance of the regression. */
+  public enum Metric {
+    /** Mean squared difference. */
+    L2,
+    /**
+     * Mean squared difference of the teacher's hidden features, each position's scaled to length 1:
+     * in place of the paper's LPIPS, whose weights do not come with Limbeck.
+     */
+    FEATURES
+  }
+
+  /**
+   * The distribution-matching gradient.
+   *
+   * @param noise levels at which generated samples are compared
+   * @param vpFactor whether the gradient is multiplied by α = 1/√(1+σ²), as DMD's equation 7 has it
+   *     on the variance-preserving process; the codes of DMD and DMD2 leave it out
+   */
+  public record Match(
+      SigmaDraw noise, Normaliser normaliser, boolean vpFactor, Reduction reduction) {}
+
+  /**
+   * The critic's training.
+   *
+   * @param weighted whether its squared error has EDM's weight (the papers), or none (FastGen)
+   * @param steps iterations for each step of the generator (DMD2: 5)
+   */
+  public record Critic(SigmaDraw noise, boolean weighted, Rhythm rhythm, int steps) {}
+
+  /**
+   * The classifier of noised real and noised generated samples.
+   *
+   * @param generatorWeight g_w of the generator's term; 0 leaves the classifier out
+   * @param classifierWeight d_w of the classifier's loss in the critic's
+   * @param noise levels of the samples that it sees
+   * @param penalty λ of the approximate R1 penalty λ (l(x) − l(x + s n))² on real samples; 0 for
+   *     none (DMD2; FastGen has it as an option)
+   * @param penaltyNoise its s (Lin et al. 2025, arXiv 2501.08316: λ = 100, s = 0.01)
+   */
+  public record Adversarial(
+      double generatorWeight,
+      double classifierWeight,
+      Features features,
+      SigmaDraw noise,
+      double penalty,
+      double penaltyNoise) {
+    /** No classifier. */
+    public static Adversarial none() {
+      return new Adversarial(0, 0, Features.CRITIC, karrasTable(0), 0, 0.01);
+    }
+
+    /** The paper's for ImageNet-64 (3e-3, 1e-2), or with other weights. */
+    public static Adversarial of(double generatorWeight, double classifierWeight) {
+      return new Adversarial(
+          generatorWeight, classifierWeight, Features.CRITIC, karrasTable(0), 0, 0.01);
+    }
+
+    public boolean isOn() {
+      return generatorWeight > 0;
+    }
+  }
+
+  /**
+   * Regression of the generator on what the teacher's ODE makes of the same noise.
+   *
+   * @param weight of the term; 0 leaves it out (DMD2)
+   * @param pairs number of pairs of noise and result, made once
+   * @param levels the descending grid of the teacher's Heun steps; it ends in 0
+   */
+  public record Regression(double weight, int pairs, double[] levels, Metric metric) {
+    /** No regression. */
+    public static Regression none() {
+      return new Regression(0, 0, new double[0], Metric.L2);
+    }
+
+    public boolean isOn() {
+      return weight > 0;
+    }
+  }
+
+  /**
+   * Optimizers and averages.
+   *
+   * @param generatorRate learning rate of the generator
+   * @param criticRate learning rate of critic and classifier
+   * @param beta1 β₁ of Adam; Diff-Instruct has 0
+   * @param warmUp iterations over which both rates rise
+   * @param decay share of the run at whose end both rates begin to fall to 0; 1 for never (papers)
+   * @param emaHalfLife half-life of the generator's average in samples; 0 for none (DMD, DMD2)
+   * @param emaRampUp the half-life is at most this share of the samples seen
+   * @param dropout rate while training, for networks with dropout; the two estimates of the
+   *     gradient then see the same masks (Diff-Instruct)
+   */
+  public record Training(
+      double generatorRate,
+      double criticRate,
+      double beta1,
+      double weightDecay,
+      double clipNorm,
+      long warmUp,
+      double decay,
+      double emaHalfLife,
+      double emaRampUp,
+      double dropout) {
+    double scale(long iteration, long iterations) {
+      double rise = Math.min(1, (iteration + 1.0) / Math.max(1, warmUp));
+      double start = decay * iterations;
+      double fall = iteration < start ? 1 : (iterations - iteration) / (iterations - start);
+      return rise * Math.max(0, fall);
+    }
+  }
+
+  public MatchingConfig {
+    if (levels.length == 0) {
+      throw new IllegalArgumentException("distribution matching needs at least one noise level");
+    }
+    for (int i = 1; i < levels.length; i++) {
+      if (!(levels[i] < levels[i - 1])) {
+        throw new IllegalArgumentException(
+            "the generator's noise levels must descend, not " + Arrays.toString(levels));
+      }
+    }
+    if (critic.steps < 1 || critic.rhythm == Rhythm.EITHER && critic.steps < 2) {
+      throw new IllegalArgumentException(
+          "the rhythm "
+              + critic.rhythm
+              + " needs at least "
+              + (critic.rhythm == Rhythm.EITHER ? 2 : 1)
+              + " iterations for each step of the generator, not "
+              + critic.steps);
+    }
+    if (adversarial.penalty > 0 && !adversarial.isOn()) {
+      throw new IllegalArgumentException(
+          "a penalty on the classifier needs a classifier: a generatorWeight above 0");
+    }
+    double[] grid = regression.levels;
+    if (regression.isOn()
+        && (grid.length < 2
+            || grid[0] != levels[0]
+            || grid[grid.length - 1] != 0
+            || regression.pairs < 1)) {
+      throw new IllegalArgumentException(
+          "regression needs pairs, and levels of the teacher that lead from the generator's first, "
+              + levels[0]
+              + ", to 0; not "
+              + regression.pairs
+              + " pairs on "
+              + Arrays.toString(grid));
+    }
+  }
+
+  // ---- parts that several methods share ----
+
+  /** A thousand of Karras et al.'s levels, as released with DMD2. */
+  public static SigmaDraw karrasTable(double edge) {
+    return new SigmaDraw.Table(NoiseLevels.karras(1000), edge);
+  }
+
+  /** Levels of a generator with n steps: n of Karras et al.'s levels, the smallest left out. */
+  public static double[] levels(int n) {
+    return Arrays.copyOf(NoiseLevels.karras(n + 1), n);
+  }
+
+  /** Levels of a generator with n steps for images of a preset's size. */
+  static double[] levels(Preset preset, int n) {
+    return Arrays.copyOf(NoiseLevels.shiftedCosine(n, preset.shift(), NoiseLevels.SIGMA_MAX), n);
+  }
+
+  /**
+   * Levels that begin at twice the data's deviation (more for larger images), where Diff-Instruct's
+   * generators do: the teacher's answer to noise of this level is spread already.
+   */
+  static double[] nearLevels(Preset preset, int n) {
+    return NoiseLevels.exponential(n, NEAR_END * preset.shift(), NEAR_START * preset.shift());
+  }
+
+  // ---- with another part ----
+
+  public MatchingConfig withIterations(long other) {
+    return new MatchingConfig(
+        other, levels, inputs, match, critic, adversarial, regression, training);
+  }
+
+  public MatchingConfig withLevels(double... other) {
+    return new MatchingConfig(
+        iterations, other, inputs, match, critic, adversarial, regression, training);
+  }
+
+  public MatchingConfig withInputs(Inputs other) {
+    return new MatchingConfig(
+        iterations, levels, other, match, critic, adversarial, regression, training);
+  }
+
+  public MatchingConfig withMatch(Match other) {
+    return new MatchingConfig(
+        iterations, levels, inputs, other, critic, adversarial, regression, training);
+  }
+
+  public MatchingConfig withCritic(Critic other) {
+    return new MatchingConfig(
+        iterations, levels, inputs, match, other, adversarial, regression, training);
+  }
+
+  public MatchingConfig withAdversarial(Adversarial other) {
+    return new MatchingConfig(
+        iterations, levels, inputs, match, critic, other, regression, training);
+  }
+
+  public MatchingConfig withRegression(Regression other) {
+    return new MatchingConfig(
+        iterations, levels, inputs, match, critic, adversarial, other, training);
+  }
+
+  public MatchingConfig withTraining(Training other) {
+    return new MatchingConfig(
+        iterations, levels, inputs, match, critic, adversarial, regression, other);
+  }
+}

@@ -1,0 +1,246 @@
+package dev.limbeck.distillation;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.limbeck.distillation.diffusion.Denoiser;
+import dev.limbeck.distillation.diffusion.ExactDenoisers;
+import dev.limbeck.distillation.diffusion.NetworkDenoiser;
+import dev.limbeck.distillation.diffusion.NoiseLevels;
+import dev.limbeck.distillation.diffusion.Preconditioning;
+import dev.limbeck.distillation.diffusion.Samplers;
+import dev.limbeck.kernels.cpu.CpuDevice;
+import dev.limbeck.nn.Mlp;
+import dev.limbeck.nn.Params;
+import dev.limbeck.tensor.Rng;
+import dev.limbeck.tensor.Shape;
+import dev.limbeck.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+class DdilTest {
+  private static final int BATCH = 256;
+  private static final Denoiser EXACT =
+      ExactDenoisers.gaussian(new double[] {0, 0}, new double[] {.25, .25});
+
+  /** Real data that no chain could have made: a single point, far away. */
+  private record FarAway(CpuDevice device) implements Batches {
+    @Override
+    public int size() {
+      return BATCH;
+    }
+
+    @Override
+    public Rng random(long step) {
+      return Rng.of(7).split(step);
+    }
+
+    @Override
+    public StepInput at(long step) {
+      Tensor x = Tensor.full(device, Shape.of(BATCH, 2), 1000);
+      return new StepInput(step, random(step), x, null);
+    }
+  }
+
+  private static Teacher teacher(CpuDevice device) {
+    return new Teacher(
+        EXACT,
+        null,
+        guided -> new Mlp(Mlp.Config.toy(2, 0).withGuidanceInput(guided), device, Rng.of(4)),
+        new Preconditioning.Edm(),
+        Shape.of(2),
+        0);
+  }
+
+  private static ProgressiveDistillation pd(Teacher teacher) {
+    return new ProgressiveDistillation(
+        new ProgressiveDistillation.Config(
+            NoiseLevels.cosine(8),
+            4,
+            10,
+            1e-3,
+            1,
+            ProgressiveDistillation.Solver.EULER,
+            ProgressiveDistillation.Weighting.TRUNCATED_SNR),
+        teacher);
+  }
+
+  private static List<Float> losses(Distiller distiller, CpuDevice device) {
+    List<Float> all = new ArrayList<>();
+    Trainer.Options options =
+        Trainer.Options.watchedBy((d, step, losses) -> all.addAll(losses.values()));
+    new Trainer(distiller, new FarAway(device), "test", options).run();
+    return all;
+  }
+
+  @Test
+  void shareOfRealDataFalls() {
+    Ddil.Config config = Ddil.Config.of(Preset.points());
+    assertEquals(1, config.forwardShare(0, 1000));
+    assertEquals(.75, config.forwardShare(100, 1000));
+    assertEquals(.5, config.forwardShare(200, 1000));
+    assertEquals(.5, config.forwardShare(999, 1000));
+  }
+
+  /** With nothing but real data it is the method that it wraps, bit for bit. */
+  @Test
+  void realDataAloneChangeNothing() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      List<Float> base = losses(pd(teacher(device)), device);
+      Ddil.Config real = new Ddil.Config(1, 0, .5, .5, 2, 8, false);
+      assertEquals(
+          base, losses(new Ddil(real, pd(teacher(device)), BATCH, teacher(device)), device));
+    }
+  }
+
+  /** Without real data, their place does not matter: at 1,000 they would make a loss of 10^5. */
+  @Test
+  void chainsDoNotDependOnRealData() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      for (double student : new double[] {0, 1}) {
+        Ddil.Config chains = new Ddil.Config(0, 0, student, .5, 2, 8, false);
+        Ddil ddil = new Ddil(chains, pd(teacher(device)), BATCH, teacher(device));
+        for (float loss : losses(ddil, device)) {
+          assertTrue(loss < 100, "loss " + loss);
+        }
+      }
+    }
+  }
+
+  /**
+   * The teacher's chain on N(0, 0.25) is linear: its states have the deviation 10^-4..σ₀ times the
+   * product of the Euler factors (v + σσ')/(v + σ²).
+   */
+  @Test
+  void teachersStatesHaveTheDeviationOfItsSteps() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      Ddil.Config chains = new Ddil.Config(0, 0, 0, 0, 2, 8, false);
+      ProgressiveDistillation base = pd(teacher(device));
+      Ddil ddil = new Ddil(chains, base, BATCH, teacher(device));
+      ddil.begin(0);
+      double[] grid = base.grid(0);
+      float[] states = ddil.networks().get("ddil").get("teacher").value().toFloats();
+      int places = grid.length;
+      double expected = grid[0];
+      for (int node = 0; node + 1 < places; node++) {
+        double sum = 0;
+        for (int slot = 0; slot < 2; slot++) {
+          int from = (slot * places + node) * BATCH * 2;
+          for (int i = from; i < from + 2 * BATCH; i++) {
+            sum += states[i] * states[i];
+          }
+        }
+        // 1,024 numbers: the deviation is known to 2.2 %, three times that is allowed.
+        assertEquals(1, Math.sqrt(sum / 1024) / expected, .066, "node " + node);
+        double[] part = Ddil.between(grid[node], grid[node + 1], 2);
+        for (int k = 0; k + 1 < part.length; k++) {
+          expected *= (.25 + part[k] * part[k + 1]) / (.25 + part[k] * part[k]);
+        }
+      }
+    }
+  }
+
+  /**
+   * An exact student's chain of Euler steps falls short of real data with noise by the factors of
+   * its steps: on N(0, 0.25) the sliced distance is the difference of the deviations. The floor is
+   * what 512 points leave.
+   */
+  @Test
+  void covariateShiftOfTheTeachersOwnSteps() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      ProgressiveDistillation base = pd(teacher(device));
+      InputDriven exact = new OfTheTeacher(base);
+      double[] grid = base.grid(0);
+      Tensor real = Rng.of(5).normal(device, Shape.of(2 * 4096, 2)).mul(.5f);
+      List<CovariateShift> found = CovariateShift.of(exact, 0, real, null, Rng.of(6));
+      assertEquals(grid.length - 2, found.size());
+      double chain = grid[0];
+      for (int j = 0; j < found.size(); j++) {
+        chain *= (.25 + grid[j] * grid[j + 1]) / (.25 + grid[j] * grid[j]);
+        CovariateShift shift = found.get(j);
+        assertEquals(grid[j + 1], shift.sigma(), 1e-12);
+        double marginal = Math.sqrt(.25 + grid[j + 1] * grid[j + 1]);
+        // 4,096 points leave a distance of some hundredths of the deviation.
+        assertEquals(Math.abs(marginal - chain), shift.distance(), .06 * marginal, "node " + j);
+        assertTrue(shift.floor() < .06 * marginal);
+      }
+    }
+  }
+
+  /** A method whose student is as good as its teacher. */
+  private record OfTheTeacher(ProgressiveDistillation method) implements InputDriven {
+    @Override
+    public void drawFrom(NoisyInputs inputs) {
+      method.drawFrom(inputs);
+    }
+
+    @Override
+    public double[] grid(long step) {
+      return method.grid(step);
+    }
+
+    @Override
+    public Chain chain() {
+      Estimates estimates =
+          new Estimates() {
+            @Override
+            public Denoiser student(double[] guidance) {
+              return EXACT;
+            }
+
+            @Override
+            public Denoiser teacher(long step, double[] guidance) {
+              return EXACT;
+            }
+          };
+      return new Chain(Transition.EULER, null, null, estimates);
+    }
+
+    @Override
+    public String name() {
+      return method.name();
+    }
+
+    @Override
+    public List<Objective> objectives() {
+      return method.objectives();
+    }
+
+    @Override
+    public long steps() {
+      return method.steps();
+    }
+
+    @Override
+    public Map<String, Params> networks() {
+      return method.networks();
+    }
+
+    @Override
+    public NetworkDenoiser student() {
+      return method.student();
+    }
+
+    @Override
+    public Samplers.Sampler sampler() {
+      return method.sampler();
+    }
+  }
+
+  @Test
+  void levelsInBetween() {
+    assertArrayEquals(new double[] {4, 2, 1}, Ddil.between(4, 1, 2), 1e-12);
+  }
+
+  @Test
+  void onlyMethodsThatTakeInputs() {
+    IllegalArgumentException e =
+        assertThrows(IllegalArgumentException.class, () -> Methods.of("ddil+nothing"));
+    assertTrue(e.getMessage().contains("no method \"nothing\""));
+    assertThrows(IllegalArgumentException.class, () -> new Ddil.Config(1.5, 0, 0, 0, 1, 1, false));
+  }
+}

@@ -1,0 +1,443 @@
+package dev.limbeck.distillation;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.limbeck.autograd.Tape;
+import dev.limbeck.distillation.MatchingConfig.Critic;
+import dev.limbeck.distillation.MatchingConfig.Features;
+import dev.limbeck.distillation.MatchingConfig.Inputs;
+import dev.limbeck.distillation.MatchingConfig.Metric;
+import dev.limbeck.distillation.MatchingConfig.Rhythm;
+import dev.limbeck.distillation.data.Datasets;
+import dev.limbeck.distillation.diffusion.Denoiser;
+import dev.limbeck.distillation.diffusion.ExactDenoisers;
+import dev.limbeck.distillation.diffusion.NetworkDenoiser;
+import dev.limbeck.distillation.diffusion.NoiseLevels;
+import dev.limbeck.distillation.diffusion.Preconditioning;
+import dev.limbeck.kernels.Device;
+import dev.limbeck.kernels.Scope;
+import dev.limbeck.kernels.cpu.CpuDevice;
+import dev.limbeck.nn.Mlp;
+import dev.limbeck.tensor.Rng;
+import dev.limbeck.tensor.Shape;
+import dev.limbeck.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class DistributionMatchingTest {
+  private static final double M = -.5;
+  private static final double V = .25;
+  private static final Denoiser TEACHER =
+      ExactDenoisers.gaussian(new double[] {M}, new double[] {V});
+
+  /** The step x − target of every sample, with the exact critic of N(b, a²). */
+  private static float[] steps(Tensor x, double a, double b, double sigma, long seed) {
+    Denoiser critic = ExactDenoisers.gaussian(new double[] {b}, new double[] {a * a});
+    Tensor level = Tensor.full(x.device(), Shape.of(x.dim(0)), (float) sigma);
+    Tensor noisy = x.add(Rng.of(seed).normal(x.device(), x.shape()).mul((float) sigma));
+    Tensor target =
+        DistributionMatching.matchingTarget(
+            x, TEACHER.denoise(noisy, level, null), critic.denoise(noisy, level, null), false);
+    return x.sub(target).toFloats();
+  }
+
+  /**
+   * With exact critic N(b, v) and teacher N(m, v) the step is σ² ∂KL/∂b = σ² (b − m)/(v + σ²), for
+   * every x.
+   */
+  @Test
+  void matchingGradientIsThatOfTheDivergence() {
+    double b = 1.5;
+    try (Scope scope = Scope.open()) {
+      Tensor x = Rng.of(2).normal(Device.cpu(), Shape.of(50, 1));
+      for (double sigma : new double[] {.01, .3, 1, 5, 60}) {
+        for (float step : steps(x, Math.sqrt(V), b, sigma, 3)) {
+          assertEquals(sigma * sigma * (b - M) / (V + sigma * sigma), step, 2e-6);
+        }
+      }
+    }
+  }
+
+  /**
+   * For x = a z + b: E ∂b = σ² (b − m)/(v + σ²) and E ∂a = σ² a (a² − v)/((v + σ²)(a² + σ²)), which
+   * is σ² ∂KL/∂(a, b); a mean of 200,000 samples errs by less than five of its deviations.
+   */
+  @Test
+  void theExpectedGradientIsThatOfTheDivergence() {
+    int n = 200_000;
+    double a = .9;
+    double b = .3;
+    try (Scope scope = Scope.open()) {
+      Tensor z = Rng.of(5).normal(Device.cpu(), Shape.of(n, 1));
+      float[] drawn = z.toFloats();
+      for (double sigma : new double[] {.1, .5, 2, 10}) {
+        float[] step = steps(z.mul((float) a).add((float) b), a, b, sigma, 6);
+        double[] sum = new double[2];
+        double[] squares = new double[2];
+        for (int i = 0; i < n; i++) {
+          double[] each = {step[i] * drawn[i], step[i]};
+          for (int k = 0; k < 2; k++) {
+            sum[k] += each[k] / n;
+            squares[k] += each[k] * each[k] / n;
+          }
+        }
+        double s2 = sigma * sigma;
+        double ofA = s2 * a * (a * a - V) / ((V + s2) * (a * a + s2));
+        double ofB = s2 * (b - M) / (V + s2);
+        assertEquals(ofA, sum[0], 5 * Math.sqrt(squares[0] / n), "∂a at " + sigma);
+        assertEquals(ofB, sum[1], 5 * Math.sqrt(squares[1] / n), "∂b at " + sigma);
+      }
+    }
+  }
+
+  /** Gradient flow with the critic exact at all times ends at b = m, a = √v. */
+  @Test
+  void gradientFlowReachesTheTeacher() {
+    double a = 2;
+    double b = 1;
+    int n = 256;
+    try (Scope scope = Scope.open()) {
+      for (int k = 0; k < 300; k++) {
+        try (Scope step = Scope.open()) {
+          Tensor z = Rng.of(k).normal(Device.cpu(), Shape.of(n, 1));
+          float[] drawn = z.toFloats();
+          double sigma = Math.exp(-1.2 + 1.2 * Rng.of(k).split(1).nextDouble());
+          float[] moved = steps(z.mul((float) a).add((float) b), a, b, sigma, 1000 + k);
+          for (int i = 0; i < n; i++) {
+            a -= .1 * moved[i] * drawn[i] / n;
+            b -= .1 * moved[i] / n;
+          }
+        }
+      }
+    }
+    // Noise of the last steps: a tenth of √(1/256), whatever is left of the way is smaller.
+    assertEquals(M, b, .02);
+    assertEquals(Math.sqrt(V), a, .02);
+  }
+
+  /**
+   * Overshoot of the generator's mean b from 3 to 0; the critic's c starts there and follows it.
+   */
+  private static double overshoot(double ratio) {
+    double g = .02;
+    double b = 3;
+    double c = 0;
+    double least = 3;
+    for (int k = 0; k < 5000; k++) {
+      double moved = b - g * c;
+      c += ratio * g * (b - c);
+      b = moved;
+      least = Math.min(least, b);
+    }
+    return -Math.min(0, least) / 3;
+  }
+
+  /**
+   * b' = −g (c − m), c' = κ (b − c) does not oscillate if κ ≥ 4g: why the critic has more steps.
+   * The closed form of the overshoot is exp(−π/√(4g/κ − 1)); five steps of Euler's in a hundred
+   * leave a percent.
+   */
+  @Test
+  void aCriticFourTimesAsFastDoesNotOvershoot() {
+    for (double ratio : new double[] {.5, 1, 2}) {
+      double exact = Math.exp(-Math.PI / Math.sqrt(4 / ratio - 1));
+      assertEquals(exact, overshoot(ratio), .01, "κ/g = " + ratio);
+    }
+    for (double ratio : new double[] {4, 5, 10}) {
+      assertEquals(0, overshoot(ratio), 1e-4);
+    }
+  }
+
+  private static MatchingConfig small() {
+    return Dmd2.Config.paper()
+        .loop()
+        .withIterations(9)
+        .withAdversarial(MatchingConfig.Adversarial.none())
+        .withTraining(Matchings.quick(0));
+  }
+
+  private static StepInput input(Device device, long step, float brightness) {
+    Tensor images = Tensor.full(device, Shape.of(8, 8, 8, 1), brightness);
+    Tensor labels = Tensor.of(device, Shape.of(8), new int[8]);
+    return new StepInput(step, Rng.of(1).split(step), images, labels);
+  }
+
+  private static DistributionMatching method(MatchingConfig config, Device device) {
+    DistributionMatching method =
+        new DistributionMatching("test", config, new Toys(device).teacher(), 8);
+    // The critic starts as the teacher: let it differ, or the loss is zero.
+    method.networks().get("critic").list().forEach(p -> p.value().addInPlace(.1f, p.value()));
+    return method;
+  }
+
+  /** Losses of the first six steps of an objective, on batches of the given brightness. */
+  private static List<Float> losses(
+      Device device, MatchingConfig config, String objective, float brightness) {
+    DistributionMatching method = method(config, device);
+    List<Float> losses = new ArrayList<>();
+    for (int step = 0; step < 6; step++) {
+      try (Scope scope = Scope.open()) {
+        StepInput in = input(device, step, brightness);
+        method.begin(step);
+        for (Objective o : method.objectives()) {
+          if (o.name().equals(objective)) {
+            try (Tape tape = Tape.open(o.optimizers().get(0).params().list())) {
+              losses.add(o.loss(tape, in).value().item());
+            }
+          }
+        }
+      }
+    }
+    return losses;
+  }
+
+  /** Backward simulation needs no data: what the generator is given comes from itself. */
+  @Test
+  void simulatedInputsDoNotDependOnRealData() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      MatchingConfig simulated = small().withLevels(MatchingConfig.levels(3));
+      for (String objective : List.of("generator", "critic")) {
+        assertEquals(
+            losses(device, simulated, objective, -1), losses(device, simulated, objective, 1));
+        MatchingConfig noised = simulated.withInputs(Inputs.NOISED_DATA);
+        assertNotEquals(
+            losses(device, noised, objective, -1), losses(device, noised, objective, 1));
+      }
+    }
+  }
+
+  /** Sum and mean differ by the number of coordinates, and α scales what it says. */
+  @Test
+  void reductionsAndFactorsScaleTheLoss() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      MatchingConfig.Match mean = small().match();
+      SigmaDraw one = new SigmaDraw.Table(new double[] {2}, 0);
+      float usual =
+          losses(device, small().withMatch(match(mean, one, false)), "generator", 0).get(0);
+      MatchingConfig.Match sum =
+          new MatchingConfig.Match(one, mean.normaliser(), false, MatchingConfig.Reduction.SUM);
+      assertEquals(
+          64 * usual, losses(device, small().withMatch(sum), "generator", 0).get(0), 1e-4f * usual);
+      assertEquals(
+          usual / Math.sqrt(5),
+          losses(device, small().withMatch(match(mean, one, true)), "generator", 0).get(0),
+          1e-5f * usual);
+    }
+  }
+
+  private static MatchingConfig.Match match(
+      MatchingConfig.Match like, SigmaDraw noise, boolean vpFactor) {
+    return new MatchingConfig.Match(noise, like.normaliser(), vpFactor, like.reduction());
+  }
+
+  /** Which objectives train in the first steps, in their order. */
+  private static List<String> schedule(Device device, Rhythm rhythm, int ratio) {
+    Critic c = small().critic();
+    DistributionMatching method =
+        method(small().withCritic(new Critic(c.noise(), true, rhythm, ratio)), device);
+    List<String> due = new ArrayList<>();
+    for (int step = 0; step < 4; step++) {
+      StringBuilder names = new StringBuilder();
+      for (Objective o : method.objectives()) {
+        names.append(o.due(step) ? o.name().charAt(0) : '-');
+      }
+      due.add(names.toString());
+    }
+    return due;
+  }
+
+  @Test
+  void rhythmsSayWhoTrainsWhen() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      assertEquals(List.of("gc", "-c", "-c", "gc"), schedule(device, Rhythm.STALE_BATCH, 3));
+      assertEquals(List.of("g-", "-c", "-c", "g-"), schedule(device, Rhythm.EITHER, 3));
+      assertEquals(List.of("cg", "cg", "cg", "cg"), schedule(device, Rhythm.FRESH, 1));
+    }
+  }
+
+  /** Positions 20 to 980 of the table's thousand, and with lognormal levels their moments. */
+  @Test
+  void levelsAreDrawnAsThePapersHaveThem() {
+    SigmaDraw.Table inner = (SigmaDraw.Table) MatchingConfig.karrasTable(.02);
+    assertEquals(.00323159, inner.smallest(), 1e-8);
+    assertEquals(72.053899, inner.largest(), 1e-6);
+    int n = 20_000;
+    try (Scope scope = Scope.open()) {
+      Tensor images = Tensor.zeros(Device.cpu(), Shape.of(n, 1));
+      StepInput in = new StepInput(0, Rng.of(3), images, null);
+      double sum = 0;
+      double squares = 0;
+      for (double sigma : new SigmaDraw.Lognormal(-1.2, 1.2).draw(in, "a")) {
+        sum += Math.log(sigma) / n;
+        squares += Math.log(sigma) * Math.log(sigma) / n;
+      }
+      // Four deviations of a mean of so many.
+      assertEquals(-1.2, sum, 4 * 1.2 / Math.sqrt(n));
+      assertEquals(1.2, Math.sqrt(squares - sum * sum), 4 * 1.2 / Math.sqrt(2 * n));
+      double least = 100;
+      double most = 0;
+      for (double sigma : inner.draw(in, "b")) {
+        least = Math.min(least, sigma);
+        most = Math.max(most, sigma);
+      }
+      // 20,000 draws of 961 miss an end with probability e^−20.
+      assertEquals(inner.smallest(), least);
+      assertEquals(inner.largest(), most);
+    }
+  }
+
+  /** The largest gradient that reaches the generator from a classifier of these features. */
+  @Test
+  void aClassifierMaySeeTheTeachersFeatures() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      MatchingConfig.Adversarial gan =
+          new MatchingConfig.Adversarial(
+              1, 1, Features.TEACHER, small().adversarial().noise(), 10, .01);
+      DistributionMatching method = method(small().withAdversarial(gan), device);
+      float[] before = valuesOf(method, "discriminator");
+      Batches batches = Batches.of(Datasets.mnist().fitted(8), device, 8, 3);
+      Trainer.Options quiet = Trainer.Options.watchedBy((d, step, losses) -> {});
+      new Trainer(method, batches, "test", quiet).run(0, 2);
+      float[] after = valuesOf(method, "discriminator");
+      double moved = 0;
+      for (int i = 0; i < before.length; i++) {
+        moved = Math.max(moved, Math.abs(after[i] - before[i]));
+      }
+      assertTrue(moved > 0, "the classifier was not trained");
+    }
+  }
+
+  private static float[] valuesOf(DistributionMatching method, String network) {
+    float[] values = new float[method.networks().get(network).values().length()];
+    method.networks().get(network).values().download(values, 0);
+    return values;
+  }
+
+  /** What each method chooses for each preset makes sense for any number of steps. */
+  @Test
+  void everyPresetHasSettingsForAnyNumberOfSteps() {
+    for (Preset preset : List.of(Preset.quick(), Preset.full(), Preset.points())) {
+      for (int steps : new int[] {1, 2, 4}) {
+        Preset asked = preset.withSampleSteps(steps);
+        for (MatchingConfig config :
+            List.of(
+                Dmd2.Config.of(asked).loop(),
+                Dmd.Config.of(asked).loop(),
+                DiffInstruct.Config.of(asked).loop())) {
+          assertEquals(steps, config.levels().length);
+        }
+        double[] grid = Dmd.Config.of(asked).loop().regression().levels();
+        for (int i = 1; i < grid.length; i++) {
+          assertTrue(grid[i] < grid[i - 1], "a step of the teacher leads nowhere");
+        }
+      }
+    }
+  }
+
+  /** A chain of three levels may be broken off after one or two, not gone on with. */
+  @Test
+  void fewerStepsThanTrainedForAreThoseOfTheChain() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      DistributionMatching method = method(small().withLevels(80, 5, 1), device);
+      assertEquals(3, method.sampler().evaluations());
+      assertEquals("renoising 80.0 5.0", method.sampler(2).orElseThrow().text());
+      assertTrue(method.sampler(4).isEmpty() && method.sampler(0).isEmpty());
+    }
+  }
+
+  private static void assertRefused(String part, Runnable made) {
+    IllegalArgumentException e = assertThrows(IllegalArgumentException.class, made::run);
+    assertTrue(e.getMessage().contains(part), e.getMessage());
+  }
+
+  @Test
+  void settingsThatMakeNoSenseAreRefused() {
+    assertRefused("at least one noise level", () -> small().withLevels());
+    assertRefused("must descend", () -> small().withLevels(1, 2));
+    Critic c = small().critic();
+    assertRefused(
+        "at least 2", () -> small().withCritic(new Critic(c.noise(), true, Rhythm.EITHER, 1)));
+    assertRefused(
+        "lead from the generator's first, 80.0, to 0",
+        () ->
+            small()
+                .withRegression(
+                    new MatchingConfig.Regression(1, 10, new double[] {40, 0}, Metric.L2)));
+    assertRefused(
+        "needs a classifier",
+        () ->
+            small()
+                .withAdversarial(
+                    new MatchingConfig.Adversarial(
+                        0, 0, Features.CRITIC, small().critic().noise(), 1, .01)));
+    assertRefused("edges below a half", () -> new SigmaDraw.Table(new double[] {1}, .5));
+  }
+
+  /** What a teacher that is no network cannot give is asked of none. */
+  @Test
+  void settingsThatDoNotFitTheTeacherAreRefused() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      Teacher network = new Toys(device).teacher();
+      Teacher exact =
+          new Teacher(
+              TEACHER,
+              null,
+              network.blueprint(),
+              network.preconditioning(),
+              network.sample(),
+              network.classes());
+      MatchingConfig.Training t = small().training();
+      MatchingConfig dropout =
+          small()
+              .withTraining(
+                  new MatchingConfig.Training(
+                      t.generatorRate(), t.criticRate(), .9, 0, 10, 1, 1, 0, 1, .1));
+      assertRefused("a dropout of 0", () -> new DistributionMatching("test", dropout, exact, 8));
+      assertRefused(
+          "a network without guidance",
+          () -> new DistributionMatching("test", dropout, network.guided(2), 8));
+      MatchingConfig features =
+          small()
+              .withRegression(
+                  new MatchingConfig.Regression(
+                      1, 4, NoiseLevels.toZero(new double[] {80, 1}), Metric.FEATURES));
+      assertRefused("the metric L2", () -> new DistributionMatching("test", features, exact, 8));
+    }
+  }
+
+  /** A teacher for points, whose layers all drop out. */
+  private static Teacher points(Device device) {
+    Teacher.Blueprint blueprint =
+        guided -> new Mlp(Mlp.Config.toy(2, 0).withGuidanceInput(guided), device, Rng.of(4));
+    NetworkDenoiser model = new NetworkDenoiser(blueprint.create(false), new Preconditioning.Edm());
+    return Teacher.of(model, blueprint, Shape.of(2), 0);
+  }
+
+  /** With one mask for both, equal networks agree with dropout as they do without. */
+  @Test
+  void teacherAndCriticSeeTheSameDropoutMasks() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      List<Float> answers = new ArrayList<>();
+      for (double rate : new double[] {0, .5}) {
+        MatchingConfig.Training training =
+            new MatchingConfig.Training(1e-3, 1e-3, .9, 0, 10, 1, 1, 0, 1, rate);
+        MatchingConfig config = small().withTraining(training);
+        DistributionMatching method = new DistributionMatching("test", config, points(device), 8);
+        Objective generator = method.objectives().get(0);
+        Objective critic = method.objectives().get(1);
+        try (Scope scope = Scope.open();
+            Tape tape = Tape.open(generator.optimizers().get(0).params().list())) {
+          method.begin(0);
+          StepInput in = new StepInput(0, Rng.of(1), Tensor.zeros(device, Shape.of(8, 2)), null);
+          assertEquals(0f, generator.loss(tape, in).value().item());
+          answers.add(critic.loss(tape, in).value().item());
+        }
+      }
+      assertNotEquals(answers.get(0), answers.get(1), "masks have an effect");
+    }
+  }
+}

@@ -1,0 +1,204 @@
+package dev.limbeck.distillation;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.limbeck.distillation.LatentConsistency.Boundary;
+import dev.limbeck.distillation.LatentConsistency.Config;
+import dev.limbeck.distillation.LatentConsistency.Metric;
+import dev.limbeck.distillation.ProgressiveDistillation.Solver;
+import dev.limbeck.distillation.diffusion.Denoiser;
+import dev.limbeck.distillation.diffusion.NetworkDenoiser;
+import dev.limbeck.distillation.diffusion.NoiseLevels;
+import dev.limbeck.distillation.diffusion.Preconditioning;
+import dev.limbeck.distillation.diffusion.Samplers;
+import dev.limbeck.kernels.Scope;
+import dev.limbeck.kernels.cpu.CpuDevice;
+import dev.limbeck.tensor.Rng;
+import dev.limbeck.tensor.Shape;
+import dev.limbeck.tensor.Tensor;
+import java.util.Arrays;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Latent consistency against exact guided trajectories. */
+class LatentConsistencyTest {
+  private static final int SAMPLES = 500;
+
+  private static Config config(int stride, long iterations, Boundary boundary, Metric metric) {
+    return new Config(
+        Config.cosineTable(.5),
+        stride,
+        new GuidanceWeights(0, 4),
+        Solver.EULER,
+        boundary,
+        metric,
+        0.001,
+        0.95,
+        iterations,
+        2e-3,
+        20,
+        0.3,
+        1,
+        4);
+  }
+
+  /** The nodes that the released scheduler takes from 50 of 1000 times. */
+  @Test
+  void inferenceNodes() {
+    Config paper = Config.paper();
+    assertEquals(50, paper.nodes());
+    assertArrayEquals(new int[] {999}, paper.times(1));
+    assertArrayEquals(new int[] {999, 499}, paper.times(2));
+    assertArrayEquals(new int[] {999, 759, 499, 259}, paper.times(4));
+    assertArrayEquals(new int[] {999, 879, 759, 639, 499, 379, 259, 139}, paper.times(8));
+    // ᾱ of the first and the last time of Stable Diffusion's table.
+    double first = 1 / (1 + Math.pow(paper.table()[0], 2));
+    double last = 1 / (1 + Math.pow(paper.table()[999], 2));
+    assertEquals(1 - .00085, first, 1e-9);
+    assertEquals(.00466, last, 1e-5);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"3", "7", "1000", "0"})
+  void stridesDivideTheTimes(int stride) {
+    assertThrows(
+        IllegalArgumentException.class, () -> config(stride, 1, Boundary.EFFECTIVE, Metric.L2));
+  }
+
+  /** Both formulas are next to a step function; the printed one answers in units of σ_d. */
+  @Test
+  void boundaries() {
+    assertEquals(6.925e-6, Boundary.RELEASED.skip(19), 1e-9);
+    assertEquals(.9999965, Boundary.RELEASED.out(19), 1e-7);
+    for (Boundary boundary : Boundary.values()) {
+      assertEquals(1, boundary.skip(0), boundary.name());
+      assertEquals(0, boundary.out(0), boundary.name());
+      assertEquals(boundary.factor(), boundary.out(19), 4e-6, boundary.name());
+    }
+    assertEquals(.5, Boundary.PRINTED.factor());
+  }
+
+  /** At t' = 0 the target is z itself, whatever the network says; under each of the rules. */
+  @ParameterizedTest
+  @EnumSource(Boundary.class)
+  void theTargetAtTheBoundaryIsTheState(Boundary boundary) {
+    try (CpuDevice device = CpuDevice.open(true, 1);
+        Scope scope = Scope.open()) {
+      Teacher teacher = GuidedDistillationTest.teacher(device, new Preconditioning.Edm());
+      Config config = config(20, 10, boundary, Metric.L2);
+      LatentConsistency method = new LatentConsistency(config, teacher, 100);
+      StepInput in = new GuidedDistillationTest.Points(device, 100).at(3);
+      double[] weights = new double[100];
+      Arrays.fill(weights, 1.5);
+      Tensor w = Samplers.level(in.images(), 1.5);
+      int[] lowest = new int[100];
+      Arrays.fill(lowest, config.nodes() - 1);
+      double high = config.table()[19];
+      double low = config.table()[0];
+      NoisyInputs.Noisy noisy = NoisyInputs.FORWARD.at(in, config.grid(), lowest, weights);
+      float[] wanted = method.wanted(noisy, lowest, in).toFloats();
+      Tensor guided =
+          GuidanceWeights.guided(GuidedDistillationTest.EXACT, w)
+              .denoise(noisy.x(), Samplers.level(noisy.x(), high), noisy.labels());
+      float[] x = noisy.x().toFloats();
+      float[] clean = guided.toFloats();
+      for (int i = 0; i < x.length; i++) {
+        double state = low / high * x[i] + (1 - low / high) * clean[i];
+        assertEquals(state / Math.sqrt(1 + low * low), wanted[i], 2e-6);
+      }
+    }
+  }
+
+  /** What a perfect student answers: the teacher's step from node to node, down to t = 0. */
+  private static float[] perfect(CpuDevice device, int stride, double w) {
+    Config config = config(stride, 1, Boundary.EFFECTIVE, Metric.L2);
+    try (Scope scope = Scope.open()) {
+      double[] grid = Arrays.copyOf(config.grid(), config.nodes() + 1);
+      grid[config.nodes()] = config.table()[0];
+      Tensor noise = Rng.of(8).normal(device, Shape.of(SAMPLES, 2));
+      Denoiser guided =
+          GuidanceWeights.guided(GuidedDistillationTest.EXACT, Samplers.level(noise, w));
+      return Samplers.euler(guided, noise.mul((float) grid[0]), grid, labels(device)).toFloats();
+    }
+  }
+
+  private static Tensor labels(CpuDevice device) {
+    return new GuidedDistillationTest.Points(device, SAMPLES).at(0).labels();
+  }
+
+  private static double distance(float[] a, float[] b) {
+    double sum = 0;
+    for (int i = 0; i < a.length; i++) {
+      sum += (a[i] - b[i]) * (double) (a[i] - b[i]);
+    }
+    return Math.sqrt(sum / a.length);
+  }
+
+  /** The error of the map that is learnt is O(k). */
+  @ParameterizedTest
+  @CsvSource({"0", "1", "3"})
+  void theErrorOfTheMapIsProportionalToTheStride(double w) {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      float[] exact = perfect(device, 1, w);
+      double at10 = distance(perfect(device, 10, w), exact);
+      double at20 = distance(perfect(device, 20, w), exact);
+      double at50 = distance(perfect(device, 50, w), exact);
+      assertEquals(1, Math.log(at20 / at10) / Math.log(2), .2, "10 to 20");
+      assertEquals(1, Math.log(at50 / at20) / Math.log(2.5), .2, "20 to 50");
+    }
+  }
+
+  private static LatentConsistency trained(
+      CpuDevice device, int stride, long iterations, Metric metric) {
+    LatentConsistency method =
+        new LatentConsistency(
+            config(stride, iterations, Boundary.EFFECTIVE, metric),
+            GuidedDistillationTest.teacher(device, new Preconditioning.Edm()),
+            128);
+    GuidedDistillationTest.train(method, device);
+    return method;
+  }
+
+  /** One step of the student from the same noise as all nodes of the guided teacher. */
+  private static double error(CpuDevice device, LatentConsistency method, int stride, double w) {
+    try (Scope scope = Scope.open()) {
+      Tensor noise = Rng.of(8).normal(device, Shape.of(SAMPLES, 2));
+      NetworkDenoiser student = method.student();
+      Denoiser told = student.weighted(Samplers.level(noise, w));
+      double top = NoiseLevels.SIGMA_MAX;
+      Tensor made =
+          told.denoise(noise.mul((float) top), Samplers.level(noise, top), labels(device));
+      return distance(made.toFloats(), perfect(device, stride, w));
+    }
+  }
+
+  /** One network is told w, and follows each weight's own trajectory. */
+  @ParameterizedTest
+  @EnumSource(Metric.class)
+  void oneStepFollowsTheTrajectoryOfEachWeight(Metric metric) {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      LatentConsistency method = trained(device, 50, 3000, metric);
+      // Trajectories of weights 0 and 4 end this far from one another.
+      double apart = distance(perfect(device, 50, 0), perfect(device, 50, 4));
+      for (double w : new double[] {0, .5, 1, 2, 4}) {
+        double error = error(device, method, 50, w);
+        assertTrue(error < apart / 5, metric + ", w " + w + ": " + error + " of " + apart);
+      }
+    }
+  }
+
+  /** The paper's reason for skipping: with k = 1 as many iterations leave the map far behind. */
+  @Test
+  void strideMakesTrainingConverge() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      double one = error(device, trained(device, 1, 1000, Metric.HUBER), 1, 1);
+      double twenty = error(device, trained(device, 20, 1000, Metric.HUBER), 1, 1);
+      assertTrue(twenty < one / 2, one + " and " + twenty);
+    }
+  }
+}
