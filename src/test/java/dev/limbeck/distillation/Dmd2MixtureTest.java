@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.ExactDenoisers;
+import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
 import dev.limbeck.kernels.Scope;
@@ -66,7 +67,18 @@ class Dmd2MixtureTest {
   /** Samples at each level of a generator trained with this weight of the adversarial term. */
   private static float[][] trained(CpuDevice device, Denoiser exact, double[] levels, double gan) {
     // As many generator steps for each level, whatever their number.
-    int iterations = 2500 * levels.length;
+    MatchingConfig config =
+        Dmd2.Config.paper()
+            .loop()
+            .withIterations(2500L * levels.length)
+            .withLevels(levels)
+            .withAdversarial(
+                gan > 0 ? MatchingConfig.Adversarial.of(gan, 1) : MatchingConfig.Adversarial.none())
+            .withTraining(Matchings.quick(10_000));
+    return trained(device, exact, config);
+  }
+
+  private static float[][] trained(CpuDevice device, Denoiser exact, MatchingConfig config) {
     Teacher teacher =
         new Teacher(
             exact,
@@ -75,25 +87,10 @@ class Dmd2MixtureTest {
             new Preconditioning.Edm(),
             Shape.of(2),
             0);
-    Dmd2.Config config =
-        new Dmd2.Config(
-            iterations,
-            levels,
-            Dmd2.Config.paperNoise(),
-            5,
-            1e-3,
-            2e-3,
-            gan,
-            gan > 0 ? 1 : 0,
-            true,
-            true,
-            10_000,
-            10,
-            10);
-    Dmd2 method = new Dmd2(config, teacher, BATCH);
+    DistributionMatching method = new DistributionMatching("test", config, teacher, BATCH);
     Trainer.Options quiet = Trainer.Options.watchedBy((d, step, losses) -> {});
     new Trainer(method, new Ring(device), "ring", quiet).run();
-    return drawn(device, method.student(), levels);
+    return drawn(device, method.student(), config.levels());
   }
 
   /** What the generator makes at each of its levels, given noised results of the one before. */
@@ -162,6 +159,25 @@ class Dmd2MixtureTest {
   void twoStepsFindEveryModeTogether() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
       assertRing(trained(device, ExactDenoisers.mixture(ring(0)), new double[] {80, 5}, 0));
+    }
+  }
+
+  /**
+   * DMD's regression holds each piece of noise to a mode. With it a critic of one step for each of
+   * the generator's finds all modes; the same critic without it is what DMD2 calls unstable.
+   */
+  @Test
+  void regressionFindsEveryMode() {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      MatchingConfig config =
+          Dmd.Config.paper()
+              .loop()
+              .withIterations(1000)
+              .withRegression(
+                  new MatchingConfig.Regression(
+                      .25, 2000, NoiseLevels.karrasToZero(18), MatchingConfig.Metric.L2))
+              .withTraining(Matchings.quick(10_000));
+      assertRing(trained(device, ExactDenoisers.mixture(ring(0)), config));
     }
   }
 

@@ -7,11 +7,17 @@ import dev.limbeck.distillation.data.ImageGrid;
 import dev.limbeck.distillation.data.SafeFiles;
 import dev.limbeck.distillation.report.HtmlReport;
 import dev.limbeck.kernels.Device;
-import dev.limbeck.tensor.Json;
+import dev.limbeck.kernels.Json;
+import dev.limbeck.kernels.Scope;
+import dev.limbeck.nn.Precision;
+import dev.limbeck.tensor.Rng;
+import dev.limbeck.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -22,12 +28,16 @@ public final class DistillJob {
   /** Columns of the sample grid: every class, and some twice. */
   private static final int COLUMNS = 20;
 
+  /** Images on either side of a measurement of covariate shift. */
+  private static final int SHIFT_IMAGES = 1000;
+
   /**
    * What to do.
    *
    * @param dataName what {@code data} was opened by
    * @param teacher the teacher, or null to train one
    * @param guidance scale of classifier-free guidance that students learn; 1 for none
+   * @param precision what the networks compute in
    */
   public record Options(
       Device device,
@@ -39,10 +49,11 @@ public final class DistillJob {
       Model teacher,
       Preset preset,
       double guidance,
+      Precision precision,
       Evaluation evaluation) {}
 
   /** A trained student. */
-  private record Student(String method, Model model) {}
+  private record Student(String method, Model model, List<CovariateShift> shifts) {}
 
   private final Options options;
   private final TrainJob.Watcher watcher;
@@ -56,7 +67,11 @@ public final class DistillJob {
 
   /** What a finished job found; the models and pictures lie in its folder. */
   public record Result(
-      double floor, Score teacher, Map<String, Score> students, double wallSeconds) {}
+      double floor,
+      Score teacher,
+      Map<String, Score> students,
+      Map<String, List<CovariateShift>> shifts,
+      double wallSeconds) {}
 
   /** Runs everything; a job that was interrupted goes on from its last checkpoints. */
   public Result run() {
@@ -69,6 +84,7 @@ public final class DistillJob {
   private Result run(RunLog log) {
     long start = System.nanoTime();
     Model teacher = options.teacher == null ? trainTeacher(log) : options.teacher;
+    teacher.in(options.precision);
     checkFits(teacher);
     List<Student> students = new ArrayList<>();
     for (String method : options.methods) {
@@ -87,7 +103,9 @@ public final class DistillJob {
     grid.write(options.out.resolve("samples.png"));
     double floor = options.evaluation.floor(options.device);
     double seconds = (System.nanoTime() - start) / 1e9;
-    Result result = new Result(floor, teacherScore, scores, seconds);
+    Map<String, List<CovariateShift>> shifts = new LinkedHashMap<>();
+    students.forEach(student -> shifts.put(student.method, student.shifts));
+    Result result = new Result(floor, teacherScore, scores, shifts, seconds);
     SafeFiles.write(options.out.resolve("metrics.json"), Json.writePretty(json(result)) + "\n");
     log.picture("samples", grid.picture());
     log.number("fd/teacher", teacherScore.fd());
@@ -97,15 +115,16 @@ public final class DistillJob {
   }
 
   private void checkFits(Model teacher) {
-    if (teacher.side() != options.preset.side()
-        || teacher.config().inChannels() != data.channels()) {
+    Architecture.Images images = teacher.images();
+    if (images.side() != options.preset.side()
+        || images.network().inChannels() != data.channels()) {
       throw new DataException(
           "the teacher draws images of "
-              + teacher.side()
+              + images.side()
               + "×"
-              + teacher.side()
+              + images.side()
               + "×"
-              + teacher.config().inChannels()
+              + images.network().inChannels()
               + ", the run is set to "
               + data.height()
               + "×"
@@ -123,7 +142,8 @@ public final class DistillJob {
 
   private TrainJob job() {
     TrainJob.Options o =
-        new TrainJob.Options(options.device, options.seed, data, options.out, options.preset);
+        new TrainJob.Options(
+            options.device, options.seed, data, options.out, options.preset, options.precision);
     return new TrainJob(o, watcher);
   }
 
@@ -134,7 +154,23 @@ public final class DistillJob {
     job().train(method, distiller, origin, log);
     Model student = teacher.student(distiller);
     job().save("student-" + method, student, method + ", seed " + options.seed);
-    return new Student(method, student);
+    return new Student(method, student, shifts(distiller));
+  }
+
+  /** What the student meets when it samples against what it was trained on, where that differs. */
+  private List<CovariateShift> shifts(Distiller distiller) {
+    InputDriven method = CovariateShift.methodOf(distiller);
+    if (method == null) {
+      return List.of();
+    }
+    int half = Math.min(SHIFT_IMAGES, data.count() / 2);
+    int[] order = Arrays.copyOf(Rng.of(options.seed).permutation(data.count()), 2 * half);
+    Rng rng = Rng.of(options.seed).split(SHIFT_IMAGES);
+    try (Scope scope = Scope.open()) {
+      Tensor labels = data.labels(options.device, Arrays.copyOf(order, half));
+      Tensor real = data.images(options.device, order);
+      return CovariateShift.of(method, distiller.steps() - 1, real, labels, rng);
+    }
   }
 
   private Score measure(String part, Model model) {
@@ -156,7 +192,7 @@ public final class DistillJob {
   }
 
   private ImageGrid grid(Model teacher, List<Student> students) {
-    int classes = teacher.config().classes();
+    int classes = teacher.architecture().classes();
     int[] labels = new int[COLUMNS];
     for (int i = 0; i < COLUMNS; i++) {
       labels[i] = classes == 0 ? 0 : i % classes;
@@ -211,6 +247,7 @@ public final class DistillJob {
             new HtmlReport.Fact("seed", Long.toString(options.seed)),
             new HtmlReport.Fact("data", options.dataName + " (" + data.count() + " images)"),
             new HtmlReport.Fact("preset", options.preset.name()),
+            new HtmlReport.Fact("precision", precision()),
             new HtmlReport.Fact("guidance", Double.toString(options.guidance)),
             new HtmlReport.Fact("wall seconds", String.format("%.0f", result.wallSeconds))));
   }
@@ -219,12 +256,17 @@ public final class DistillJob {
     return new HtmlReport.Row(method, score.nfe(), score.secondsPerImage(), score.fd());
   }
 
+  private String precision() {
+    return options.precision.name().toLowerCase(Locale.ROOT);
+  }
+
   private Map<String, Object> json(Result result) {
     Map<String, Object> all = new LinkedHashMap<>();
     all.put("device", options.device.description());
     all.put("seed", options.seed);
     all.put("data", options.dataName);
     all.put("preset", options.preset.name());
+    all.put("precision", precision());
     all.put("reference", options.evaluation.referenceText());
     all.put("features", options.evaluation.extractor().hash());
     all.put("samples", options.evaluation.samples());
@@ -236,11 +278,24 @@ public final class DistillJob {
           Map<String, Object> one = new LinkedHashMap<>();
           one.put("method", method);
           one.putAll(json(score));
+          one.put("covariate_shift", jsonOf(result.shifts.get(method)));
           students.add(one);
         });
     all.put("students", students);
     all.put("wall_seconds", result.wallSeconds);
     return all;
+  }
+
+  private static List<Object> jsonOf(List<CovariateShift> shifts) {
+    List<Object> nodes = new ArrayList<>();
+    for (CovariateShift shift : shifts) {
+      Map<String, Object> node = new LinkedHashMap<>();
+      node.put("sigma", shift.sigma());
+      node.put("distance", shift.distance());
+      node.put("floor", shift.floor());
+      nodes.add(node);
+    }
+    return nodes;
   }
 
   private static Map<String, Object> json(Score score) {

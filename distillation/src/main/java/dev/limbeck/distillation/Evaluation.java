@@ -7,6 +7,8 @@ import dev.limbeck.distillation.metrics.DigitClassifier;
 import dev.limbeck.distillation.metrics.FeatureExtractor;
 import dev.limbeck.distillation.metrics.FeatureStatistics;
 import dev.limbeck.distillation.metrics.FrechetDistance;
+import dev.limbeck.distillation.metrics.KernelDistance;
+import dev.limbeck.distillation.metrics.PrecisionRecall;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.tensor.Rng;
 import java.util.Arrays;
@@ -80,6 +82,29 @@ public record Evaluation(
     Dataset drawn = generation.draw(device, seed, samples, progress);
     double seconds = (System.nanoTime() - start) / 1e9 / samples;
     return new Score(generation.sampler().evaluations(), distance(device, drawn), seconds);
+  }
+
+  /**
+   * Everything that is measured of a model's samples: against the reference, and against the images
+   * held out.
+   *
+   * @param kernel distance to the images held out
+   * @param inside precision and recall among the images held out
+   */
+  public record Quality(Score score, KernelDistance kernel, PrecisionRecall inside) {}
+
+  /** Draws from a model and measures everything. */
+  public Quality quality(Device device, Generation generation, long seed) {
+    long start = System.nanoTime();
+    Dataset drawn = generation.draw(device, seed, samples, done -> {});
+    double seconds = (System.nanoTime() - start) / 1e9 / samples;
+    float[][] features = extractor.features(device, drawn, 0, drawn.count());
+    float[][] real = extractor.features(device, heldOut, 0, heldOut.count());
+    double fd = FrechetDistance.between(FeatureStatistics.of(features), reference);
+    return new Quality(
+        new Score(generation.sampler().evaluations(), fd, seconds),
+        KernelDistance.between(features, real),
+        PrecisionRecall.of(real, features));
   }
 
   /** The distance of the images held out. */

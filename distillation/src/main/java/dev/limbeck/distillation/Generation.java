@@ -13,16 +13,21 @@ import java.util.Arrays;
 import java.util.function.IntConsumer;
 
 /**
- * Draws images from a model.
+ * Draws samples from a model.
  *
- * <p>Image i depends on the seed and on i alone, whatever the batch size.
+ * <p>Sample i depends on the seed and on i alone, whatever the batch size.
  *
+ * @param sample shape of one sample, [H,W,C] or [d]
  * @param classes number of classes, 0 for an unconditional model
  */
-public record Generation(
-    Denoiser denoiser, Sampler sampler, int height, int width, int channels, int classes) {
-  /** Images drawn at a time: enough to fill the processor, few enough to stay in its caches. */
-  private static final int BATCH = 100;
+public record Generation(Denoiser denoiser, Sampler sampler, Shape sample, int classes) {
+  /** Numbers drawn at a time: enough to fill the processor, few enough to stay in its caches. */
+  private static final int NUMBERS = 25_600;
+
+  /** Images drawn at a time, whatever their size. */
+  private static final int IMAGES = 100;
+
+  private static final int RANK_OF_IMAGES = 3;
 
   private static final int START = 1;
   private static final int STEPS = 2;
@@ -38,18 +43,36 @@ public record Generation(
 
   /** Draws one image of each of the given classes. */
   public Dataset draw(Device device, long seed, int[] labels, IntConsumer progress) {
-    return draw(device, seed, labels, BATCH, progress);
+    return draw(device, seed, labels, IMAGES, progress);
   }
 
   /** The same, so many at a time. */
   Dataset draw(Device device, long seed, int[] labels, int batch, IntConsumer progress) {
-    int size = height * width * channels;
-    float[] pixels = new float[labels.length * size];
+    if (sample.rank() != RANK_OF_IMAGES) {
+      throw new IllegalArgumentException("samples of shape " + sample + " are no images");
+    }
+    float[] pixels = values(device, seed, labels, batch, progress);
+    for (int i = 0; i < pixels.length; i++) {
+      pixels[i] = Math.max(-1, Math.min(1, pixels[i]));
+    }
+    int[] shape = {labels.length, sample.dim(0), sample.dim(1), sample.dim(2)};
+    return Dataset.ofFloats("samples", shape, pixels, classes == 0 ? null : labels);
+  }
+
+  /** Draws one sample of each of the given classes: the numbers as they come. */
+  public float[] values(Device device, long seed, int[] labels) {
+    int batch = Math.max(1, NUMBERS / sample.size());
+    return values(device, seed, labels, batch, done -> {});
+  }
+
+  private float[] values(Device device, long seed, int[] labels, int batch, IntConsumer progress) {
+    int size = sample.size();
+    float[] all = new float[labels.length * size];
     Rng rng = Rng.of(seed);
     try (Replay replay = device.replay();
         Tensor whole = Tensor.empty(device, shapeOf(batch))) {
       // A record is made in the second run: it has to be of use in a third.
-      boolean recorded = labels.length >= 3 * batch;
+      boolean recorded = sampler.isRecordable() && labels.length >= 3 * batch;
       for (int first = 0; first < labels.length; first += batch) {
         int n = Math.min(batch, labels.length - first);
         int[] some = Arrays.copyOfRange(labels, first, first + n);
@@ -68,25 +91,25 @@ public record Generation(
             values = draw(device, rng, first, some).toFloats();
           }
         }
-        for (int i = 0; i < values.length; i++) {
-          pixels[first * size + i] = Math.max(-1, Math.min(1, values[i]));
-        }
+        System.arraycopy(values, 0, all, first * size, values.length);
         progress.accept(first + n);
       }
     }
-    int[] shape = {labels.length, height, width, channels};
-    return Dataset.ofFloats("samples", shape, pixels, classes == 0 ? null : labels);
+    return all;
   }
 
   private Shape shapeOf(int n) {
-    return Shape.of(n, height, width, channels);
+    int[] sizes = new int[sample.rank() + 1];
+    sizes[0] = n;
+    System.arraycopy(sample.toArray(), 0, sizes, 1, sample.rank());
+    return Shape.of(sizes);
   }
 
-  /** Images number {@code first} and those after it, one of each of the given classes. */
+  /** Samples number {@code first} and those after it, one of each of the given classes. */
   private Tensor draw(Device device, Rng rng, int first, int[] labels) {
     int n = labels.length;
     Tensor noise = rng.split(START).normalRows(device, shapeOf(n), first);
     Tensor wanted = classes == 0 ? null : Tensor.constant(device, Shape.of(n), labels);
-    return sampler.sample(denoiser, noise, wanted, rng.split(STEPS).split(first));
+    return sampler.sample(denoiser, noise, wanted, rng.split(STEPS), first);
   }
 }

@@ -8,11 +8,10 @@ import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
 import dev.limbeck.distillation.diffusion.Samplers.Sampler;
 import dev.limbeck.kernels.Device;
-import dev.limbeck.nn.UNet;
+import dev.limbeck.nn.Network;
+import dev.limbeck.nn.Precision;
 import dev.limbeck.nn.UNetConfig;
-import dev.limbeck.tensor.Json;
 import dev.limbeck.tensor.Rng;
-import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import dev.limbeck.tensor.TensorFile;
 import dev.limbeck.tensor.TensorFileException;
@@ -25,38 +24,68 @@ import java.util.zip.CRC32C;
 /**
  * A denoising network on disk: what it is made of, and how it is meant to be sampled.
  *
- * @param side height and width of its images
  * @param guidanceWeight the weight w that a network with an input for it is told
  */
 public record Model(
-    UNetConfig config,
-    int side,
+    Architecture architecture,
     Sampler sampler,
     Preconditioning preconditioning,
     double guidanceWeight,
-    UNet network) {
-  private static final String CONFIG = "limbeck.unet";
-  private static final String SIDE = "limbeck.side";
+    Network network) {
   private static final String SAMPLER = "limbeck.sampler";
   private static final String PRECONDITIONING = "limbeck.preconditioning";
   private static final String GUIDANCE = "limbeck.guidance";
 
-  /** A model of EDM's preconditioning with freshly drawn weights. */
+  /** A model for images of EDM's preconditioning with freshly drawn weights. */
   public static Model create(
       UNetConfig config, int side, Sampler sampler, Device device, long seed) {
-    UNet network = new UNet(config, device, Rng.of(seed));
-    return new Model(config, side, sampler, new Preconditioning.Edm(), 0, network);
+    return create(new Architecture.Images(config, side), sampler, device, seed);
+  }
+
+  /** A model of EDM's preconditioning with freshly drawn weights. */
+  public static Model create(Architecture architecture, Sampler sampler, Device device, long seed) {
+    Network network = architecture.create(device, Rng.of(seed));
+    return new Model(architecture, sampler, new Preconditioning.Edm(), 0, network);
+  }
+
+  /**
+   * What its network is made of, if it draws images.
+   *
+   * @throws DataException if it draws points
+   */
+  public Architecture.Images images() {
+    if (architecture instanceof Architecture.Images images) {
+      return images;
+    }
+    throw new DataException(
+        "the model draws points of " + architecture.sample() + "; one that draws images is needed");
   }
 
   /** A student of this model's architecture, with parameters of its own. */
   public Model student(Distiller distiller) {
-    NetworkDenoiser trained = distiller.student();
+    return student(new Distiller.Result(distiller.student(), distiller.sampler()));
+  }
+
+  /** The same for one of several results. */
+  public Model student(Distiller.Result result) {
+    NetworkDenoiser trained = result.student();
     Device device = network.params().device();
-    UNetConfig like = config.withGuidanceInput(trained.network().takesGuidance());
-    UNet copy = new UNet(like, device, Rng.of(0));
+    Architecture like = architecture.withGuidanceInput(trained.network().takesGuidance());
+    Network copy = like.create(device, Rng.of(0)).in(precision());
     copy.params().copyFrom(trained.network().params());
     return new Model(
-        like, side, distiller.sampler(), trained.preconditioning(), trained.guidanceWeight(), copy);
+        like, result.sampler(), trained.preconditioning(), trained.guidanceWeight(), copy);
+  }
+
+  /** This model, whose network computes in a precision from now on; it is saved in F32 always. */
+  public Model in(Precision precision) {
+    network.in(precision);
+    return this;
+  }
+
+  /** What its network computes in. */
+  public Precision precision() {
+    return network.params().precision();
   }
 
   /** D(x, σ). */
@@ -64,15 +93,17 @@ public record Model(
     return new NetworkDenoiser(network, preconditioning, guidanceWeight);
   }
 
-  /** This model as what students learn from. */
+  /** This model as what students learn from, who compute in its precision. */
   public Teacher teacher() {
+    return Teacher.of(denoiser(), blueprint(), architecture.sample(), architecture.classes());
+  }
+
+  /** Makes networks of this model's architecture. */
+  public Teacher.Blueprint blueprint() {
     Device device = network.params().device();
-    Shape sample = Shape.of(side, side, config.inChannels());
-    return Teacher.of(
-        denoiser(),
-        guidanceInput -> new UNet(config.withGuidanceInput(guidanceInput), device, Rng.of(0)),
-        sample,
-        config.classes());
+    Precision precision = precision();
+    return guidanceInput ->
+        architecture.withGuidanceInput(guidanceInput).create(device, Rng.of(0)).in(precision);
   }
 
   /** Identifies the weights: a checksum of their bits. */
@@ -87,10 +118,10 @@ public record Model(
     return Long.toHexString(crc.getValue());
   }
 
-  /** Images drawn with the model's own sampler; its parameters are frozen for it. */
+  /** Samples drawn with the model's own sampler; its parameters are frozen for it. */
   public Generation generation() {
     network.params().freeze();
-    return new Generation(denoiser(), sampler, side, side, config.inChannels(), config.classes());
+    return new Generation(denoiser(), sampler, architecture.sample(), architecture.classes());
   }
 
   /**
@@ -116,8 +147,7 @@ public record Model(
       tensors.put(p.name(), p.value());
     }
     Map<String, String> metadata = new LinkedHashMap<>();
-    metadata.put(CONFIG, Json.write(config.toJson()));
-    metadata.put(SIDE, Integer.toString(side));
+    architecture.describe(metadata);
     metadata.put(SAMPLER, sampler.text());
     metadata.put(PRECONDITIONING, preconditioning.text());
     metadata.put(GUIDANCE, Double.toString(guidanceWeight));
@@ -137,20 +167,15 @@ public record Model(
   public static Model load(Path file, Device device) {
     try (TensorFile saved = TensorFile.open(file)) {
       Map<String, String> metadata = saved.metadata();
-      if (!metadata.containsKey(CONFIG)) {
-        throw new TrainingException(
-            file + " is not a model: its metadata has no " + CONFIG + ", as limbeck writes it");
-      }
-      UNetConfig config = UNetConfig.fromJson(Json.parseObject(metadata.get(CONFIG)));
-      int side = Integer.parseInt(metadata.get(SIDE));
+      Architecture architecture = Architecture.read(metadata);
       Sampler sampler = Samplers.parse(metadata.get(SAMPLER));
       // Files from before there was a choice name neither of the two.
       Preconditioning preconditioning =
           Preconditioning.parse(
               metadata.getOrDefault(PRECONDITIONING, new Preconditioning.Edm().text()));
       double guidance = Double.parseDouble(metadata.getOrDefault(GUIDANCE, "0"));
-      UNet network = new UNet(config, device, Rng.of(0));
-      Model model = new Model(config, side, sampler, preconditioning, guidance, network);
+      Network network = architecture.create(device, Rng.of(0));
+      Model model = new Model(architecture, sampler, preconditioning, guidance, network);
       for (Parameter p : model.network.params().list()) {
         if (!saved.contains(p.name()) || !saved.shape(p.name()).equals(p.value().shape())) {
           throw new TrainingException(

@@ -13,6 +13,7 @@ import java.util.function.Supplier;
  * @param batch samples in a training step
  * @param patient whether to train students to their best rather than for minutes
  * @param studentSteps training steps of each stage of a method, or null for the method's own choice
+ * @param sampleSteps steps that students are to draw in, or null for the method's own choice
  * @param evaluated samples that each Fréchet distance is measured on
  * @param settings of single methods, in place of what they would choose for this preset
  */
@@ -24,6 +25,7 @@ public record Preset(
     boolean patient,
     EdmTraining.Config teacher,
     Long studentSteps,
+    Integer sampleSteps,
     int evaluated,
     List<Object> settings) {
   private static final String POINTS = "points";
@@ -37,6 +39,7 @@ public record Preset(
         64,
         false,
         EdmTraining.Config.small(2000),
+        null,
         null,
         5000,
         List.of());
@@ -52,6 +55,7 @@ public record Preset(
         true,
         EdmTraining.Config.small(6000),
         null,
+        null,
         5000,
         List.of());
   }
@@ -63,7 +67,7 @@ public record Preset(
   public static Preset points() {
     // With side 8 the noise levels are those of unshifted schedules.
     return new Preset(
-        POINTS, 8, null, 512, false, EdmTraining.Config.small(4000), null, 10_000, List.of());
+        POINTS, 8, null, 512, false, EdmTraining.Config.small(4000), null, null, 10_000, List.of());
   }
 
   /** Whether this is the preset for points, whose steps take far less time than those on images. */
@@ -96,29 +100,59 @@ public record Preset(
     return studentSteps == null ? own : studentSteps;
   }
 
+  /** Steps that a student is to draw in: those asked for, or else the method's own choice. */
+  public int sampleSteps(int own) {
+    return sampleSteps == null ? own : sampleSteps;
+  }
+
   /** With the settings of a method. */
   public Preset with(Object methodSettings) {
     List<Object> all = new ArrayList<>(List.of(methodSettings));
     all.addAll(settings);
     return new Preset(
-        name, side, network, batch, patient, teacher, studentSteps, evaluated, List.copyOf(all));
+        name,
+        side,
+        network,
+        batch,
+        patient,
+        teacher,
+        studentSteps,
+        sampleSteps,
+        evaluated,
+        List.copyOf(all));
   }
 
   /** With another batch size. */
   public Preset withBatch(int size) {
     return new Preset(
-        name, side, network, size, patient, teacher, studentSteps, evaluated, settings);
+        name,
+        side,
+        network,
+        size,
+        patient,
+        teacher,
+        studentSteps,
+        sampleSteps,
+        evaluated,
+        settings);
   }
 
   /** With another number of samples for each Fréchet distance. */
   public Preset withEvaluated(int samples) {
     return new Preset(
-        name, side, network, batch, patient, teacher, studentSteps, samples, settings);
+        name, side, network, batch, patient, teacher, studentSteps, sampleSteps, samples, settings);
   }
 
   /** With another length of every method: steps of each halving, iterations of the matching. */
   public Preset withStudentSteps(long steps) {
-    return new Preset(name, side, network, batch, patient, teacher, steps, evaluated, settings);
+    return new Preset(
+        name, side, network, batch, patient, teacher, steps, sampleSteps, evaluated, settings);
+  }
+
+  /** With another number of steps that students are to draw in. */
+  public Preset withSampleSteps(int steps) {
+    return new Preset(
+        name, side, network, batch, patient, teacher, studentSteps, steps, evaluated, settings);
   }
 
   /** With another length of the teacher's training. */
@@ -131,6 +165,7 @@ public record Preset(
         patient,
         teacher.withSteps(steps),
         studentSteps,
+        sampleSteps,
         evaluated,
         settings);
   }

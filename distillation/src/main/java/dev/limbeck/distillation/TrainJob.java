@@ -4,14 +4,13 @@ import dev.limbeck.distillation.data.DataException;
 import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.distillation.data.ImageGrid;
 import dev.limbeck.kernels.Device;
+import dev.limbeck.nn.Precision;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** Trains into a folder: checkpoints, the model, a picture of its samples. */
 public final class TrainJob {
-  private static final long CHECKPOINT_EVERY = 200;
-
   /** Rows and columns of the picture. */
   private static final int ROWS = 5;
 
@@ -21,8 +20,10 @@ public final class TrainJob {
    * What to do.
    *
    * @param data images, already of the preset's size
+   * @param precision what the network computes in
    */
-  public record Options(Device device, long seed, Dataset data, Path out, Preset preset) {}
+  public record Options(
+      Device device, long seed, Dataset data, Path out, Preset preset, Precision precision) {}
 
   /** Told what is going on. */
   public interface Watcher {
@@ -64,19 +65,40 @@ public final class TrainJob {
       teacher = trainTeacher(log);
     }
     save("teacher", teacher, "EDM, seed " + options.seed + ", data " + options.data.hash());
+    Architecture.Images images = teacher.images();
     ImageGrid grid =
-        ImageGrid.of(teacher.side(), teacher.side(), teacher.config().inChannels()).scale(3);
-    int[] labels = new int[COLUMNS];
-    for (int i = 0; i < COLUMNS; i++) {
-      labels[i] = teacher.config().classes() == 0 ? 0 : i % teacher.config().classes();
+        ImageGrid.of(images.side(), images.side(), images.network().inChannels()).scale(3);
+    // No more samples than are asked for where they are measured.
+    int columns = Math.max(1, Math.min(COLUMNS, options.preset.evaluated()));
+    int[] labels = new int[columns];
+    for (int i = 0; i < columns; i++) {
+      labels[i] = images.classes() == 0 ? 0 : i % images.classes();
     }
-    for (int row = 0; row < ROWS; row++) {
+    int rows = Math.max(1, Math.min(ROWS, options.preset.evaluated() / columns));
+    for (int row = 0; row < rows; row++) {
       Dataset drawn =
           teacher.generation().draw(options.device, options.seed + row, labels, done -> {});
-      grid.row("", drawn.images(Dataset.range(0, COLUMNS)));
+      grid.row("", drawn.images(Dataset.range(0, columns)));
     }
     grid.write(options.out.resolve("samples.png"));
     return teacher;
+  }
+
+  /**
+   * Trains an encoder of a teacher's images and writes it: the way back that {@link
+   * GuidedDistillation} learns on a rising grid.
+   */
+  public Model encoder(Model teacher) {
+    prepare(options.out);
+    GuidedDistillation encoder =
+        new GuidedDistillation(
+            GuidedDistillation.Config.encoder(options.preset), teacher.teacher());
+    try (RunLog log = new RunLog(options.out)) {
+      train("encoder", encoder, "teacher " + teacher.hash(), log);
+    }
+    Model result = teacher.student(encoder);
+    save("encoder", result, "encoder, seed " + options.seed);
+    return result;
   }
 
   /** Trains a teacher as the preset says. */
@@ -84,15 +106,16 @@ public final class TrainJob {
     Preset p = options.preset;
     Model model =
         Model.create(
-            p.network().withClasses(options.data.classes()),
-            p.side(),
-            EdmTraining.SAMPLER,
-            options.device,
-            options.seed);
+                p.network().withClasses(options.data.classes()),
+                p.side(),
+                EdmTraining.SAMPLER,
+                options.device,
+                options.seed)
+            .in(options.precision);
     EdmTraining training =
         new EdmTraining(
             p.teacher(),
-            model.teacher().blueprint(),
+            model.blueprint(),
             model.denoiser().preconditioning(),
             options.data.classes(),
             p.batch());
@@ -108,26 +131,10 @@ public final class TrainJob {
    */
   void train(String part, Distiller distiller, String origin, RunLog log) {
     int batch = options.preset.batch();
-    Path checkpoint = options.out.resolve("checkpoint-" + part + ".safetensors");
     Batches batches = Batches.of(options.data, options.device, batch, options.seed);
-    String run =
-        "preset " + options.preset.name() + " steps " + distiller.steps() + " seed " + options.seed;
-    String fingerprint = run + " data " + options.data.hash() + " from " + origin;
-    Trainer.Listener listener =
-        (unused, step, losses) -> {
-          log.losses(part, step, losses);
-          float last = 0;
-          for (float loss : losses.values()) {
-            last = loss;
-          }
-          watcher.progress(step + 1, last, batch);
-        };
-    Trainer.Options kept = new Trainer.Options(checkpoint, CHECKPOINT_EVERY, listener);
-    Trainer trainer = new Trainer(distiller, batches, fingerprint, kept);
-    long first = trainer.resume();
-    watcher.begins(part, first, distiller.steps());
-    trainer.run(first, distiller.steps());
-    watcher.ends(distiller.steps() + " steps");
+    String data = options.data.hash();
+    new Training(options.out, options.preset, options.seed, data, batches, watcher)
+        .train(part, distiller, origin, log);
   }
 
   /** Writes a model; an earlier file survives a failure. */

@@ -3,7 +3,10 @@ package dev.limbeck.distillation;
 import dev.limbeck.nn.Params;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Collectors;
 
 /**
  * Runs a {@link Distiller} to its end: each step draws a batch and trains the objectives that are
@@ -56,13 +59,30 @@ public final class Trainer {
   /**
    * Prepares a run.
    *
-   * @param fingerprint what identifies the run (seed, data): a checkpoint of another is refused
+   * @param fingerprint what identifies the run (seed, data): a checkpoint of another is refused,
+   *     and so is one of another batch size or precision
    */
   public Trainer(Distiller distiller, Batches batches, String fingerprint, Options options) {
     this.distiller = distiller;
     this.batches = batches;
     this.options = options;
-    this.fingerprint = distiller.name() + " batch " + batches.size() + " " + fingerprint;
+    this.fingerprint =
+        distiller.name()
+            + " batch "
+            + batches.size()
+            + " precision "
+            + precisions(distiller)
+            + " "
+            + fingerprint;
+  }
+
+  /** What its networks compute in, as in {@code f32} or {@code f32+bf16}. */
+  private static String precisions(Distiller distiller) {
+    return distiller.networks().values().stream()
+        .map(params -> params.precision().name().toLowerCase(Locale.ROOT))
+        .distinct()
+        .sorted(Comparator.reverseOrder())
+        .collect(Collectors.joining("+"));
   }
 
   /** Trains to the last step, from the checkpoint if there is one. */
@@ -93,6 +113,11 @@ public final class Trainer {
         }
       }
     }
+  }
+
+  /** Writes the checkpoint of a run of which so many steps are done. */
+  public void save(long done) {
+    Checkpoint.write(options.checkpoint, distiller, done, fingerprint);
   }
 
   private int interval() {

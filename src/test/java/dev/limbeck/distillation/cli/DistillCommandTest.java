@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.limbeck.distillation.Model;
 import dev.limbeck.kernels.Device;
-import dev.limbeck.tensor.Json;
+import dev.limbeck.kernels.Json;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;

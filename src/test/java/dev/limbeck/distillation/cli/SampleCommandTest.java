@@ -65,10 +65,73 @@ class SampleCommandTest {
     assertEquals(2 * 64, drawn("--count=2", "--sampler=renoising", "--steps=1").length);
   }
 
+  /** The toy answers 0 at first: what differs is the noise, which is scaled in F32. */
+  @Test
+  void imagesInBf16AreNearlyTheSame() throws IOException {
+    float[] exact = drawn("--count=2", "--precision=f32");
+    assertArrayEquals(exact, drawn("--count=2"));
+    assertArrayEquals(exact, drawn("--count=2", "--precision=bf16"), 0.02f);
+  }
+
+  @Test
+  void tunedSamplersGridsAndThresholdsAreHeeded() throws IOException {
+    float[] usual = drawn("--count=2", "--sampler=ddim", "--steps=3");
+    for (String other : new String[] {"ddim:eta=0.5", "DPMPP-2M-SDE:solver=heun"}) {
+      assertFalse(
+          Arrays.equals(usual, drawn("--count=2", "--sampler=" + other, "--steps=3")), other);
+    }
+    for (String other :
+        new String[] {
+          "--grid=exponential", "--grid=lcm", "--sigma-max=40", "--sigma-min=0.5",
+        }) {
+      assertFalse(
+          Arrays.equals(usual, drawn("--count=2", "--sampler=ddim", "--steps=3", other)), other);
+    }
+    float[] clipped = drawn("--count=2", "--sampler=ddim", "--steps=3", "--threshold=clip");
+    assertEquals(usual.length, clipped.length);
+  }
+
+  @Test
+  void theSamplersAreListedALineEach() {
+    for (String[] line :
+        new String[][] {{"sample", "--sampler", "list"}, {"evaluate", "--sampler=list"}}) {
+      MainTest.Run run = MainTest.run(line);
+      assertEquals(0, run.status(), run.err());
+      assertEquals(Samplers.Method.values().length, run.out().lines().count());
+      for (Samplers.Method method : Samplers.Method.values()) {
+        assertTrue(run.out().contains(method.text() + " "), method.text());
+        assertTrue(run.out().contains(method.summary()), method.text());
+      }
+    }
+    String said =
+        MainTest.sentence(
+            2, "sample", "--device=cpu", "--checkpoint=" + checkpoint, "--sampler=magic");
+    assertTrue(said.contains("magic") && said.contains("dpmpp_2m_sde"), said);
+    said =
+        MainTest.sentence(
+            2, "sample", "--device=cpu", "--checkpoint=" + checkpoint, "--sampler=ddim:eta=3");
+    assertTrue(said.contains("between 0.0 and 1.0"), said);
+    said =
+        MainTest.sentence(
+            2, "sample", "--device=cpu", "--checkpoint=" + checkpoint, "--grid=magic");
+    assertTrue(said.contains("polyexponential"), said);
+    said =
+        MainTest.sentence(
+            2, "sample", "--device=cpu", "--checkpoint=" + checkpoint, "--grid=lcm", "--steps=99");
+    assertTrue(said.contains("at most 50"), said);
+  }
+
   @Test
   void whatCannotBeIsRefused() {
     for (String wrong :
-        new String[] {"--class=10", "--count=0", "--steps=0", "--format=gif", "--sampler=magic"}) {
+        new String[] {
+          "--class=10",
+          "--count=0",
+          "--steps=0",
+          "--precision=f64",
+          "--format=gif",
+          "--sampler=magic"
+        }) {
       MainTest.sentence(2, "sample", "--device=cpu", "--checkpoint=" + checkpoint, wrong);
     }
   }

@@ -19,7 +19,7 @@ class TrainFeaturesCommandTest {
   @TempDir private Path folder;
 
   /** Writes digits as MNIST's two files are written. */
-  private void write(String split, int first, int count) throws IOException {
+  static void write(Path folder, String split, int first, int count) throws IOException {
     Dataset digits = Datasets.mnist();
     int[] indices = new int[count];
     for (int i = 0; i < count; i++) {
@@ -48,8 +48,8 @@ class TrainFeaturesCommandTest {
   /** After a hundred steps on 640 digits it tells others apart far better than by chance. */
   @Test
   void aClassifierIsTrainedAndWritten() throws IOException {
-    write("train", 0, 640);
-    write("t10k", 1000, 200);
+    write(folder, "train", 0, 640);
+    write(folder, "t10k", 1000, 200);
     Path out = folder.resolve("features");
     MainTest.Run run =
         MainTest.run(

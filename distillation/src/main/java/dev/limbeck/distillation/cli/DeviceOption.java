@@ -16,6 +16,11 @@ final class DeviceOption {
       description = "auto, cpu or cuda[:i] (default: ${DEFAULT-VALUE}, the fastest there is).")
   private String name;
 
+  /** Threads that the CPU device has. */
+  int count() {
+    return threads.count();
+  }
+
   /** Opens the device; prints one line that says which it is. */
   Device open() {
     threads.apply();

@@ -4,10 +4,14 @@ import dev.limbeck.distillation.DistillJob;
 import dev.limbeck.distillation.Evaluation;
 import dev.limbeck.distillation.Methods;
 import dev.limbeck.distillation.Model;
+import dev.limbeck.distillation.PointsJob;
 import dev.limbeck.distillation.Preset;
 import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.distillation.data.Datasets;
+import dev.limbeck.distillation.data.Mixture;
+import dev.limbeck.distillation.metrics.MixtureScore;
 import dev.limbeck.kernels.Device;
+import dev.limbeck.nn.Precision;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -18,6 +22,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** The main job: from a teacher to students of few steps, with a report. */
@@ -36,6 +41,7 @@ final class DistillCommand implements Callable<Integer> {
   @Mixin private SeedOption seed;
   @Mixin private OutOption out;
   @Mixin private PresetOption preset;
+  @Mixin private PrecisionOption precision;
 
   @Option(
       names = "--method",
@@ -73,13 +79,21 @@ final class DistillCommand implements Callable<Integer> {
       description = "Training steps of each halving (pd), and iterations (dmd2).")
   private Long steps;
 
+  @Option(
+      names = "--teacher-steps",
+      paramLabel = "N",
+      description =
+          "Training steps of the teacher (--train-teacher), or of the network that learns the exact"
+              + " one of toy:NAME.")
+  private Long teacherSteps;
+
   @Override
   public Integer call() throws IOException {
     methods.forEach(Methods::of);
-    Preset p = preset.preset();
-    if (steps != null) {
-      p = p.withStudentSteps(steps);
+    if (Mixture.isNamed(data.data())) {
+      return points();
     }
+    Preset p = withSteps(preset.preset());
     Dataset images = Datasets.open(data.data());
     Path folder = out.folder("distill");
     Device opened = device.open();
@@ -98,10 +112,60 @@ final class DistillCommand implements Callable<Integer> {
             teacher(opened, p),
             p,
             guidance,
+            precision.precision(),
             evaluation);
     DistillJob.Result result = new DistillJob(options, new ConsoleWatcher()).run();
     print(spec.commandLine().getOut(), result, evaluation, folder);
     return 0;
+  }
+
+  private Preset withSteps(Preset of) {
+    Preset p = steps == null ? of : of.withStudentSteps(steps);
+    return teacherSteps == null ? p : p.withTeacherSteps(teacherSteps);
+  }
+
+  private int points() throws IOException {
+    if (origin.train || origin.file != null) {
+      throw new ParameterException(
+          spec.commandLine(), "the teacher of " + data.data() + " is exact: leave out --teacher");
+    }
+    if (precision.precision() != Precision.F32) {
+      throw new ParameterException(
+          spec.commandLine(), "--precision is for images: networks of points compute in f32 only");
+    }
+    Mixture mixture = Mixture.open(data.data());
+    if (guidance != 1 && mixture.classes() == 0) {
+      throw new ParameterException(
+          spec.commandLine(), "--guidance needs data with labels, " + data.data() + " has none");
+    }
+    Preset p = withSteps(preset.points());
+    Path folder = out.folder("distill");
+    PointsJob.Options options =
+        new PointsJob.Options(
+            device.open(), seed.seed(), data.data(), mixture, folder, methods, p, guidance);
+    PointsJob.Result result = new PointsJob(options, new ConsoleWatcher()).run();
+    PrintWriter to = spec.commandLine().getOut();
+    to.printf(
+        "%-20s %5s %12s %8s %8s %8s%n", "", "NFE", "within-mode", "ratio", "mass", "outliers");
+    line(to, new PointsJob.Row("data", 0, result.floor(), 0), result);
+    line(to, result.teacher(), result);
+    result.students().forEach(row -> line(to, row, result));
+    to.printf("%d samples; %.0f s in all%n", p.evaluated(), result.wallSeconds());
+    to.println("see " + folder.resolve("samples.png") + " and " + folder.resolve("report.html"));
+    return 0;
+  }
+
+  private static void line(PrintWriter to, PointsJob.Row row, PointsJob.Result result) {
+    MixtureScore score = row.score();
+    double ratio = score.withinMode() / result.floor().withinMode();
+    to.printf(
+        "%-20s %5s %12.4f %8.2f %8.4f %8.4f%n",
+        row.method(),
+        row.nfe() == 0 ? "" : row.nfe(),
+        score.withinMode(),
+        ratio,
+        score.massError(),
+        score.outliers());
   }
 
   private Model teacher(Device opened, Preset p) {

@@ -43,6 +43,7 @@ final class EvaluateCommand implements Callable<Integer> {
   @Mixin private DataOption data;
   @Mixin private SeedOption seed;
   @Mixin private SamplerOption sampler;
+  @Mixin private PrecisionOption precision;
 
   @Option(
       names = "--checkpoint",
@@ -65,9 +66,9 @@ final class EvaluateCommand implements Callable<Integer> {
           spec.commandLine(), "--samples is " + samples + "; at least 2 are needed");
     }
     Device opened = device.open();
-    Model model = Model.load(checkpoint, opened);
+    Model model = Model.load(checkpoint, opened).in(precision.precision());
     Generation generation = sampler.generation(model);
-    Dataset real = Datasets.open(data.data()).fitted(model.side());
+    Dataset real = Datasets.open(data.data()).fitted(model.images().side());
     Evaluation evaluation =
         data.data().equals(Datasets.MNIST)
             ? Evaluation.againstDigits(opened, samples)

@@ -1,5 +1,6 @@
 package dev.limbeck.distillation.cli;
 
+import dev.limbeck.distillation.diffusion.Samplers;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
@@ -24,8 +25,11 @@ import picocli.CommandLine.ParameterException;
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {
       DistillCommand.class,
+      CompareCommand.class,
       TrainCommand.class,
+      TrainEncoderCommand.class,
       SampleCommand.class,
+      EditCommand.class,
       EvaluateCommand.class,
       TrainFeaturesCommand.class,
       RatesCommand.class,
@@ -57,6 +61,10 @@ public final class Main implements Runnable {
     line.setParameterExceptionHandler((e, unused) -> refuse(err, e));
     line.setExecutionExceptionHandler((e, command, unused) -> tell(err, command, e));
     try {
+      if (SamplerOption.asksForList(args)) {
+        Samplers.list().forEach(line.getOut()::println);
+        return 0;
+      }
       return line.execute(args);
     } catch (Throwable e) { // errors of the JVM, which picocli does not hand to its handlers
       return tell(err, line, e);

@@ -19,11 +19,22 @@ final class PresetOption {
   @Option(
       names = "--samples",
       paramLabel = "N",
-      description = "Samples for each Fréchet distance (default: 5000).")
+      description =
+          "Samples for each Fréchet distance (default: 5000) or measurement of points (10000), and"
+              + " at most in the picture of a training.")
   private Integer samples;
 
   Preset preset() {
-    Preset preset = Preset.of(name);
+    return adjusted(Preset.of(name));
+  }
+
+  /** What was asked for of a run on points, which have a preset of their own. */
+  Preset points() {
+    return adjusted(Preset.points());
+  }
+
+  private Preset adjusted(Preset of) {
+    Preset preset = of;
     if (batch != null) {
       preset = preset.withBatch(batch);
     }

@@ -3,7 +3,7 @@ package dev.limbeck.distillation.cli;
 import dev.limbeck.distillation.data.SafeFiles;
 import dev.limbeck.distillation.rates.Experiment;
 import dev.limbeck.distillation.rates.Rates;
-import dev.limbeck.tensor.Json;
+import dev.limbeck.kernels.Json;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;

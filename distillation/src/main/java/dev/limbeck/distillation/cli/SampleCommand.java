@@ -1,9 +1,11 @@
 package dev.limbeck.distillation.cli;
 
+import dev.limbeck.distillation.Architecture;
 import dev.limbeck.distillation.Generation;
 import dev.limbeck.distillation.Model;
 import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.kernels.Device;
+import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -30,6 +32,7 @@ final class SampleCommand implements Callable<Integer> {
   @Mixin private DeviceOption device;
   @Mixin private SeedOption seed;
   @Mixin private SamplerOption sampler;
+  @Mixin private PrecisionOption precision;
 
   @Option(
       names = "--checkpoint",
@@ -71,9 +74,12 @@ final class SampleCommand implements Callable<Integer> {
       throw refused("--count is " + count + "; at least 1 is needed");
     }
     Device opened = device.open();
-    Model model = Model.load(checkpoint, opened);
+    Model model = Model.load(checkpoint, opened).in(precision.precision());
     Generation generation = sampler.generation(model);
     int[] labels = labels(generation.classes());
+    if (model.architecture() instanceof Architecture.Points points) {
+      return points(opened, generation, points, labels);
+    }
     long start = System.nanoTime();
     Dataset drawn = generation.draw(opened, seed.seed(), labels, done -> {});
     double seconds = (System.nanoTime() - start) / 1e9;
@@ -93,6 +99,29 @@ final class SampleCommand implements Callable<Integer> {
             drawn.channels(),
             generation.sampler().evaluations(),
             seconds / count);
+    return 0;
+  }
+
+  private int points(Device opened, Generation generation, Architecture.Points points, int[] labels)
+      throws IOException {
+    if (format != SampleFormat.NPY && format != SampleFormat.SAFETENSORS) {
+      throw refused("the model draws points: --format npy or safetensors writes them");
+    }
+    float[] values = points.toData(generation.values(opened, seed.seed(), labels));
+    Path to = out == null ? format.defaultPath() : out;
+    int d = points.network().outputs();
+    try (Tensor drawn = Tensor.of(opened, Shape.of(count, d), values)) {
+      format.write(drawn, to);
+    }
+    spec.commandLine()
+        .getOut()
+        .printf(
+            Locale.ROOT,
+            "%s: %d points of %d coordinates, %d evaluations each%n",
+            to,
+            count,
+            d,
+            generation.sampler().evaluations());
     return 0;
   }
 

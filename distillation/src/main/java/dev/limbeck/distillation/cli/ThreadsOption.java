@@ -16,6 +16,11 @@ final class ThreadsOption {
       description = "Threads of the CPU device (default: all cores); results do not depend on it.")
   private Integer threads;
 
+  /** How many there are to be. */
+  int count() {
+    return threads == null ? Runtime.getRuntime().availableProcessors() : threads;
+  }
+
   /** Must come before the first device is opened. */
   void apply() {
     if (threads == null) {

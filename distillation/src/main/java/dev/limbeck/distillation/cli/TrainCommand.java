@@ -22,6 +22,7 @@ final class TrainCommand implements Callable<Integer> {
   @Mixin private SeedOption seed;
   @Mixin private OutOption out;
   @Mixin private PresetOption preset;
+  @Mixin private PrecisionOption precision;
 
   @Option(names = "--steps", paramLabel = "N", description = "Training steps.")
   private Long steps;
@@ -34,7 +35,8 @@ final class TrainCommand implements Callable<Integer> {
     }
     Dataset images = Datasets.open(data.data()).fitted(p.side());
     Path folder = out.folder("teacher");
-    TrainJob.Options options = new TrainJob.Options(device.open(), seed.seed(), images, folder, p);
+    TrainJob.Options options =
+        new TrainJob.Options(device.open(), seed.seed(), images, folder, p, precision.precision());
     new TrainJob(options, new ConsoleWatcher()).run();
     System.err.println("wrote " + folder.resolve("teacher.safetensors"));
     return 0;

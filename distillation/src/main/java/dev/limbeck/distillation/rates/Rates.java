@@ -69,7 +69,7 @@ public final class Rates {
     for (Mixture data : List.of(Mixture.gaussian(), modes)) {
       String name = data == modes ? ", two modes" : ", Gaussian";
       double[] starts = stratified(quick ? 200 : 1000);
-      double[] exact = through(data, starts, EXACT, true);
+      double[] exact = through(data, starts, quick ? EXACT / 4 : EXACT, true);
       curves.add(
           deterministic(
               "distillation, Euler" + name, nodes, "-1", n -> against(exact, data, starts, n, 1)));
@@ -423,7 +423,7 @@ public final class Rates {
   /** Levels are added one by one where they help most, judged on a sample of their own. */
   private Series chained(String name, Mixture data, double[] grid, Consistent f) {
     double[] steps = {1, 2, 4};
-    int n = quick ? 4096 : 65_536;
+    int n = quick ? 4096 : 16_384;
     double[][] y = new double[steps.length][quick ? 4 : 16];
     int[] nodes = {0};
     for (int i = 0; i < steps.length; i++) {

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.Base64;
 import java.util.List;
 import java.util.Locale;
+import java.util.regex.Pattern;
 
 /**
  * A page with the results of a run, in one file that needs no other: pictures are data URIs, curves
@@ -12,6 +13,7 @@ import java.util.Locale;
  *
  * @param summary one paragraph under the title
  * @param results the table of methods, or null
+ * @param tables further tables
  * @param facts what was run: device, seed, data, command
  */
 public record HtmlReport(
@@ -19,8 +21,19 @@ public record HtmlReport(
     String summary,
     List<Figure> figures,
     Results results,
+    List<Table> tables,
     List<LineChart> charts,
     List<Fact> facts) {
+  /** A report without further tables. */
+  public HtmlReport(
+      String title,
+      String summary,
+      List<Figure> figures,
+      Results results,
+      List<LineChart> charts,
+      List<Fact> facts) {
+    this(title, summary, figures, results, List.of(), charts, facts);
+  }
 
   /** A picture (PNG) and what is to be seen in it. */
   public record Figure(String caption, byte[] png) {}
@@ -46,6 +59,16 @@ public record HtmlReport(
    */
   public record Results(List<Row> rows, double floor, String against) {}
 
+  /**
+   * A table of text.
+   *
+   * @param rows each as long as the head; the first column is aligned to the left, numbers to the
+   *     right
+   * @param note what stands below
+   */
+  public record Table(String title, List<String> head, List<List<String>> rows, String note) {}
+
+  private static final Pattern NUMBER = Pattern.compile("[-–]?[0-9.,e×%-]*");
   private static final String STYLE =
       """
       :root { color-scheme: light dark; }
@@ -75,6 +98,7 @@ public record HtmlReport(
     if (results != null) {
       table(page);
     }
+    tables.forEach(each -> table(page, each));
     for (Figure figure : figures) {
       page.append("<figure>\n<img alt=\"").append(escaped(figure.caption())).append('"');
       page.append(" src=\"data:image/png;base64,");
@@ -109,6 +133,24 @@ public record HtmlReport(
     row(page, "real images (the floor)", "", "", results.floor());
     page.append("</table>\n<p class=\"note\">").append(escaped(results.against()));
     page.append("</p>\n");
+  }
+
+  private static void table(StringBuilder page, Table table) {
+    element(page, "h2", table.title());
+    page.append("<table>\n<tr>");
+    table.head().forEach(each -> cell(page, "th", each));
+    for (List<String> row : table.rows()) {
+      page.append("</tr>\n<tr>");
+      row.forEach(each -> cell(page, "td", each));
+    }
+    page.append("</tr>\n</table>\n");
+    page.append("<p class=\"note\">").append(escaped(table.note())).append("</p>\n");
+  }
+
+  private static void cell(StringBuilder page, String name, String text) {
+    boolean number = NUMBER.matcher(text).matches();
+    page.append('<').append(name).append(number ? " class=\"n\">" : ">");
+    page.append(escaped(text)).append("</").append(name).append('>');
   }
 
   private void row(
