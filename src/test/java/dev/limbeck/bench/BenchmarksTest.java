@@ -75,14 +75,33 @@ class BenchmarksTest {
     bench.batch = 1;
     JobBench.Images images = new JobBench.Images();
     runAll(bench, images);
-    assertEquals(SIMD ? 3 : 0, images.images);
+    assertEquals(SIMD ? 4 : 0, images.images);
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"edm", "pd", "dmd2"})
+  @ValueSource(
+      strings = {
+        "edm",
+        "pd",
+        "guided",
+        "cd",
+        "ct",
+        "ict",
+        "ect",
+        "scm",
+        "sct",
+        "meanflow",
+        "lcm",
+        "diff-instruct",
+        "dmd",
+        "dmd2",
+        "ddil+pd",
+        "disback+dmd2"
+      })
   void methods(String method) throws ReflectiveOperationException {
     MethodBench bench = new MethodBench();
     bench.method = method;
+    bench.batch = 4;
     runAll(bench, new JobBench.Images());
   }
 

@@ -27,6 +27,7 @@ class SquaredReluTest {
     // Doubling is exact, so that both ways round alike; zeros may differ in sign alone.
     assertArrayEquals(composed[0], fused[0], Float.MIN_VALUE);
     assertArrayEquals(composed[1], fused[1], Float.MIN_VALUE);
+    assertArrayEquals(composed[2], fused[2], Float.MIN_VALUE);
   }
 
   /** Loops, gradient and CUDA kernel; package, imports and comments do not count. */
@@ -44,15 +45,17 @@ class SquaredReluTest {
     assertTrue(lines > 30 && lines <= 60, lines + " lines of code");
   }
 
-  /** The value and the gradient of the input. */
+  /** The value, the gradient of the input, and the tangent. */
   private static float[][] run(Device device, UnaryOperator<Var> operation) {
     Tensor x = Rng.of(1).normal(device, Shape.of(7, 5003));
     Tensor gradient = Rng.of(2).normal(device, x.shape());
     try (Tape tape = Tape.open(List.of())) {
       Var input = tape.inputWithGradient(x);
-      Var y = tape.retain(operation.apply(input));
+      Var y = tape.retain(operation.apply(input.withTangent(gradient)));
       tape.backward(y, gradient);
-      return new float[][] {y.value().toFloats(), input.gradient().toFloats()};
+      return new float[][] {
+        y.value().toFloats(), input.gradient().toFloats(), y.tangent().toFloats()
+      };
     }
   }
 }

@@ -12,6 +12,7 @@ import dev.limbeck.kernels.op.AttentionGrad;
 import dev.limbeck.kernels.op.Axpy;
 import dev.limbeck.kernels.op.BiasGradient;
 import dev.limbeck.kernels.op.Binary;
+import dev.limbeck.kernels.op.Cast;
 import dev.limbeck.kernels.op.ClipScale;
 import dev.limbeck.kernels.op.Conv2d;
 import dev.limbeck.kernels.op.Conv2dInputGradient;
@@ -28,6 +29,7 @@ import dev.limbeck.kernels.op.GroupNormGrad;
 import dev.limbeck.kernels.op.IntToFloat;
 import dev.limbeck.kernels.op.MatMul;
 import dev.limbeck.kernels.op.MatchingTarget;
+import dev.limbeck.kernels.op.MixtureMean;
 import dev.limbeck.kernels.op.MovingAverage;
 import dev.limbeck.kernels.op.OneHot;
 import dev.limbeck.kernels.op.RandomFill;
@@ -69,6 +71,7 @@ public final class Catalogue {
           Axpy.class,
           BiasGradient.class,
           Binary.class,
+          Cast.class,
           ClipScale.class,
           Conv2d.class,
           Conv2dInputGradient.class,
@@ -85,6 +88,7 @@ public final class Catalogue {
           IntToFloat.class,
           MatMul.class,
           MatchingTarget.class,
+          MixtureMean.class,
           MovingAverage.class,
           OneHot.class,
           RandomFill.class,

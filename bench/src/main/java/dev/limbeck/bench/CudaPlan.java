@@ -66,6 +66,11 @@ public final class CudaPlan implements Launcher {
   }
 
   @Override
+  public Launcher kernel(String named, String function, String source) {
+    return kernel(named, function);
+  }
+
+  @Override
   public Launcher i32(int value) {
     return this;
   }

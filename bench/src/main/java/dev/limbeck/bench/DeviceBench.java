@@ -56,10 +56,14 @@ public abstract class DeviceBench {
   /** Makes what is measured; not a {@code @Setup} itself, because those have no order. */
   protected abstract void build();
 
+  /** Lets go of what was made in {@link #build}, where that does not end with the device. */
+  protected void end() {}
+
   /** Ends the device's threads. */
   @TearDown
   public final void close() {
     device.synchronize();
+    end();
     device.close();
   }
 

@@ -18,8 +18,32 @@ public class MethodBench extends JobBench {
   private static final int CLASSES = 10;
 
   /** Training of a teacher, or a method of distillation. */
-  @Param({"edm", "pd", "dmd2"})
+  @Param({
+    "edm",
+    "pd",
+    "guided",
+    "cd",
+    "ct",
+    "ict",
+    "ect",
+    "scm",
+    "sct",
+    "meanflow",
+    "lcm",
+    "diff-instruct",
+    "dmd",
+    "dmd2",
+    "ddil+pd",
+    "disback+dmd2"
+  })
   public String method;
+
+  /** Real images of a step. */
+  @Param("64")
+  public int batch;
+
+  /** Steps on a GPU before it is waited for: of each kind, the third and later are replayed. */
+  private static final int STEPS = 20;
 
   private final Preset preset = Preset.quick();
   private Trainer trainer;
@@ -33,8 +57,8 @@ public class MethodBench extends JobBench {
     Distiller distiller =
         method.equals("edm")
             ? training(teacher)
-            : Methods.of(method).create(preset, teacher.teacher());
-    Batches batches = Batches.of(noise(), device(), preset.batch(), 1);
+            : Methods.of(method).create(preset.withBatch(batch), teacher.teacher());
+    Batches batches = Batches.of(noise(), device(), batch, 1);
     trainer =
         new Trainer(distiller, batches, "bench", Trainer.Options.watchedBy((d, s, losses) -> {}));
   }
@@ -45,7 +69,7 @@ public class MethodBench extends JobBench {
         model.teacher().blueprint(),
         model.denoiser().preconditioning(),
         CLASSES,
-        preset.batch());
+        batch);
   }
 
   private Dataset noise() {
@@ -57,11 +81,12 @@ public class MethodBench extends JobBench {
     return Dataset.ofBytes("noise", shape, pixels, labels);
   }
 
-  /** One step; every method's takes the same number of real images. */
+  /** One step, or some on a GPU; every method's takes the same number of real images. */
   @Benchmark
   public void step(Images images) {
-    trainer.run(step, step + 1);
-    step++;
-    images.images += preset.batch();
+    int steps = device().isAsynchronous() ? STEPS : 1;
+    trainer.run(step, step + steps);
+    step += steps;
+    images.images += (double) steps * batch;
   }
 }

@@ -22,7 +22,7 @@ import java.util.List;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Param;
 
-/** A UNet: its answer, a training step, a step of sampling. */
+/** A UNet: its answer, its derivative, a training step, a step of sampling. */
 public class NetworkBench extends JobBench {
   private static final double[] STEP = {1, 0.5};
 
@@ -79,8 +79,22 @@ public class NetworkBench extends JobBench {
   /** The answer of a frozen network. */
   @Benchmark
   public void forward(Images images) {
+    run(this::forward);
+    images.images += batch;
+  }
+
+  private void forward() {
     try (Scope scope = Scope.open()) {
       frozen.forward(Var.constant(x), Condition.of(noise, labels), Dropout.off());
+    }
+  }
+
+  /** The answer of a frozen network with its derivative along a direction of x and noise. */
+  @Benchmark
+  public void tangent(Images images) {
+    try (Scope scope = Scope.open()) {
+      Var along = Var.dual(noise, ones);
+      frozen.forward(Var.dual(x, target), new Condition(along, labels, null), Dropout.off());
     }
     images.images += batch;
   }
@@ -88,21 +102,29 @@ public class NetworkBench extends JobBench {
   /** Forward, backward, AdamW with a moving average. */
   @Benchmark
   public void trainingStep(Images images) {
+    run(this::train);
+    images.images += batch;
+  }
+
+  private void train() {
     net.params().zeroGradients();
     try (Tape tape = Tape.open(net.params().list())) {
       Var y = net.forward(tape.input(x), Condition.of(noise, labels), Dropout.off());
       tape.backward(RowOps.meanSquaredError(y, target, ones));
     }
     optimizer.step(1f, 1f, ema);
-    images.images += batch;
   }
 
   /** One step of Heun's method, two evaluations. */
   @Benchmark
   public void samplerStep(Images images) {
+    run(this::sample);
+    images.images += batch;
+  }
+
+  private void sample() {
     try (Scope scope = Scope.open()) {
       Samplers.heun(denoiser, x, STEP, labels, Samplers.Churn.none(), null);
     }
-    images.images += batch;
   }
 }

@@ -1,6 +1,6 @@
 package dev.limbeck.bench;
 
-import dev.limbeck.tensor.Json;
+import dev.limbeck.kernels.Json;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;

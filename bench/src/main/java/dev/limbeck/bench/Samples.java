@@ -7,6 +7,7 @@ import dev.limbeck.kernels.op.AllFinite;
 import dev.limbeck.kernels.op.ArgMax;
 import dev.limbeck.kernels.op.BiasGradient;
 import dev.limbeck.kernels.op.Broadcast;
+import dev.limbeck.kernels.op.Cast;
 import dev.limbeck.kernels.op.ClipScale;
 import dev.limbeck.kernels.op.Copy;
 import dev.limbeck.kernels.op.CopyBlock;
@@ -15,6 +16,7 @@ import dev.limbeck.kernels.op.ErrorSlopes;
 import dev.limbeck.kernels.op.Fill;
 import dev.limbeck.kernels.op.IntToFloat;
 import dev.limbeck.kernels.op.MatchingTarget;
+import dev.limbeck.kernels.op.MixtureMean;
 import dev.limbeck.kernels.op.OneHot;
 import dev.limbeck.kernels.op.RowCombine;
 import dev.limbeck.kernels.op.RowSquaredError;
@@ -43,6 +45,16 @@ public final class Samples {
           ReduceBench.class,
           ResampleBench.class,
           RowsBench.class);
+
+  /** Two components, as a toy has them. */
+  private static final MixtureMean.Table MIXTURE =
+      new MixtureMean.Table(
+          2,
+          new double[2],
+          new double[] {-1, 0, 1, 0},
+          new double[] {.1, .2, .1, .2},
+          null,
+          new int[2]);
 
   private Samples() {}
 
@@ -104,6 +116,7 @@ public final class Samples {
     kernels.add(new AllFinite(o.input(n), device.allocate(DType.I32, 1)));
     kernels.add(new ArgMax(o.input(n), device.allocate(DType.I32, rows), rows, 64, 1));
     kernels.add(new BiasGradient(rows, 64, o.input(n), o.result(64), false));
+    kernels.add(new Cast(o.input(n), device.allocate(DType.BF16, n)));
     kernels.add(new Copy(o.input(n), o.result(n)));
     kernels.add(new CopyBlock(o.input(n), 0, 64, o.result(n), 0, 64, rows, 32));
     kernels.add(new DropoutApply(0.1f, 1, o.input(n), o.result(n)));
@@ -111,6 +124,8 @@ public final class Samples {
         new ClipScale(o.input(1), 1, o.input(1), 1, o.result(1), o.result(2), 0, o.result(1)));
     kernels.add(new ErrorSlopes(o.input(rows), o.input(1), 64, o.result(rows), o.result(rows)));
     kernels.add(new MatchingTarget(rows, true, o.input(n), o.input(n), o.input(n), o.result(n)));
+    kernels.add(
+        new MixtureMean(MIXTURE, o.input(2 * rows), o.input(rows), null, o.result(2 * rows)));
     kernels.add(new WeightedMean(o.input(rows), o.input(rows), 64, o.result(1)));
     kernels.add(new Fill(1, o.result(n)));
     kernels.add(new IntToFloat(o.indices(n, 10), o.result(n)));

@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.limbeck.distillation.data.DataException;
-import dev.limbeck.tensor.Json;
+import dev.limbeck.kernels.Json;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -84,6 +84,22 @@ class BenchCommandTest {
     assertEquals(75.0, own.get(0).get("% of NVIDIA's library"));
     List<Map<String, Object>> other = List.of(timed("Conv2dBench.forward", 1.5));
     assertThrows(IllegalStateException.class, () -> GpuRun.compare(own, other));
+  }
+
+  @Test
+  void whatFailsOnAGpuIsARowAmongTheOthers() {
+    List<Map<String, Object>> rows =
+        GpuRun.attempt(
+            "MatMulBench",
+            () -> {
+              throw new IllegalStateException("no memory");
+            });
+    rows.addAll(GpuRun.attempt("Conv2dBench", () -> List.of(timed("Conv2dBench.forward", 2.0))));
+    assertEquals("no memory", rows.get(0).get(GpuRun.FAILED));
+    assertFalse(rows.get(1).containsKey(GpuRun.FAILED));
+    List<?> json = (List<?>) Json.parse(Table.text(Table.Format.JSON, Map.of(), rows));
+    assertEquals("no memory", ((Map<?, ?>) json.get(0)).get(GpuRun.FAILED));
+    assertEquals(2.0, ((Map<?, ?>) json.get(1)).get("ms"));
   }
 
   private static Map<String, Object> timed(String name, double ms) {

@@ -8,7 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.limbeck.bench.MemoryCase;
 import dev.limbeck.bench.PeerProcess;
 import dev.limbeck.distillation.data.DataException;
-import dev.limbeck.tensor.Json;
+import dev.limbeck.kernels.Json;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.StringReader;

@@ -69,7 +69,7 @@ public final class BenchCommand implements Callable<Integer> {
       names = "--device",
       paramLabel = "NAME",
       defaultValue = "cpu",
-      description = "cpu, or a GPU as in cuda:0: kernels only (default: ${DEFAULT-VALUE}).")
+      description = "cpu, or a GPU as in cuda:0 (default: ${DEFAULT-VALUE}).")
   private String device;
 
   @Option(
@@ -154,6 +154,15 @@ public final class BenchCommand implements Callable<Integer> {
       spec.commandLine().getOut().print(text);
     } else {
       SafeFiles.write(out, text);
+    }
+    List<Object> failed =
+        rows.stream()
+            .filter(row -> row.containsKey(GpuRun.FAILED))
+            .map(row -> row.get("name"))
+            .toList();
+    if (!failed.isEmpty()) {
+      err.println("limbeck bench: " + failed + " failed; the table says why");
+      return 1;
     }
     return 0;
   }

@@ -1,7 +1,7 @@
 package dev.limbeck.bench.cli;
 
 import dev.limbeck.bench.PeerProcess;
-import dev.limbeck.tensor.Json;
+import dev.limbeck.kernels.Json;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.OutputStream;

@@ -4,14 +4,17 @@ import dev.limbeck.bench.DeviceBench;
 import dev.limbeck.bench.Samples;
 import dev.limbeck.kernels.Device;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 import java.util.regex.Pattern;
 import org.openjdk.jmh.runner.options.ChainedOptionsBuilder;
 
 /**
- * Runs the benchmarks of kernels on a GPU: our own kernels, each beside a copy in the device's
- * memory, products and convolutions also beside NVIDIA's libraries where they are found.
+ * Runs the benchmarks on a GPU: our own kernels, each beside a copy in the device's memory,
+ * products, convolutions and networks also with NVIDIA's libraries where they are found; then
+ * training steps of the methods. What fails leaves a row that says why, and the rest is measured.
  */
 final class GpuRun {
   private static final String COPY = "PeakBench.copy";
@@ -19,8 +22,15 @@ final class GpuRun {
   /** What cuBLAS and cuDNN can do as well. */
   private static final List<String> IN_LIBRARIES = List.of("MatMul", "Conv2d");
 
+  private static final String NETWORK = "NetworkBench";
+  private static final String METHOD = "MethodBench";
+
+  /** The column that says why there are no numbers. */
+  static final String FAILED = "failed";
+
   private final String device;
   private final JmhRun jmh;
+  private final boolean smallest;
   private final Map<String, List<String>> shapes;
 
   /**
@@ -32,6 +42,7 @@ final class GpuRun {
    */
   GpuRun(String device, boolean quick, boolean smallest) {
     this.device = device;
+    this.smallest = smallest;
     jmh = new JmhRun(1, quick);
     shapes = smallest ? Samples.smallest() : Samples.shapes();
   }
@@ -45,22 +56,67 @@ final class GpuRun {
 
   /** One row for the copy, then one for each benchmark and shape of the families that match. */
   List<Map<String, Object>> rows(Pattern only) {
-    boolean libraries = description().contains("cuBLAS");
-    List<Map<String, Object>> rows = run(COPY, false);
-    double copy = JmhRun.value(rows, COPY, JmhRun.BYTES);
+    boolean libraries = description().contains("cuBLAS;");
+    List<Map<String, Object>> rows = attempt(COPY, () -> run(COPY, false));
     shapes.forEach(
         (family, list) -> {
           String name = family + "Bench";
           if (only.matcher(name).find()) {
-            List<Map<String, Object>> own = run(name, list, false);
-            if (libraries && IN_LIBRARIES.contains(family)) {
-              compare(own, run(name, list, true));
-            }
-            rows.addAll(own);
+            rows.addAll(
+                attempt(
+                    name,
+                    () -> {
+                      List<Map<String, Object>> own = run(name, list, false);
+                      if (libraries && IN_LIBRARIES.contains(family)) {
+                        compare(own, run(name, list, true));
+                      }
+                      return own;
+                    }));
           }
         });
-    rows.forEach(row -> JmhRun.share(row, JmhRun.BYTES, copy, "% of copy"));
+    if (only.matcher(NETWORK).find()) {
+      rows.addAll(attempt(NETWORK, () -> networks(libraries && !smallest)));
+    }
+    if (only.matcher(METHOD).find()) {
+      rows.addAll(attempt(METHOD, () -> JmhRun.run(methods())));
+    }
+    if (rows.get(0).get(JmhRun.BYTES) instanceof Double copy) {
+      rows.forEach(row -> JmhRun.share(row, JmhRun.BYTES, copy, "% of copy"));
+    }
     return rows;
+  }
+
+  /** The rows that something measures, or one that says why it failed. */
+  static List<Map<String, Object>> attempt(
+      String name, Supplier<List<Map<String, Object>>> measures) {
+    try {
+      return new ArrayList<>(measures.get());
+    } catch (RuntimeException e) {
+      Map<String, Object> row = new LinkedHashMap<>();
+      row.put("name", name);
+      row.put("shape", "");
+      row.put(FAILED, String.valueOf(e.getMessage()));
+      return new ArrayList<>(List.of(row));
+    }
+  }
+
+  private List<Map<String, Object>> networks(boolean libraries) {
+    List<Map<String, Object>> own = JmhRun.run(networkOptions(false));
+    if (libraries) {
+      compare(own, JmhRun.run(networkOptions(true)));
+    }
+    return own;
+  }
+
+  private ChainedOptionsBuilder networkOptions(boolean libraries) {
+    ChainedOptionsBuilder options = options(NETWORK, libraries);
+    return smallest ? options.param("network", "mnist").param("batch", "1") : options;
+  }
+
+  /** As in training: with libraries, where there are any. */
+  private ChainedOptionsBuilder methods() {
+    ChainedOptionsBuilder options = options(METHOD, !smallest);
+    return smallest ? options.param("method", "edm").param("batch", "1") : options;
   }
 
   /** Both lists have the same benchmarks and shapes in the same order. */

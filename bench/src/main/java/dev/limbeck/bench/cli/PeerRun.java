@@ -3,7 +3,7 @@ package dev.limbeck.bench.cli;
 import dev.limbeck.bench.MemoryCase;
 import dev.limbeck.bench.PeerProcess;
 import dev.limbeck.bench.PeerSuite;
-import dev.limbeck.tensor.Json;
+import dev.limbeck.kernels.Json;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;

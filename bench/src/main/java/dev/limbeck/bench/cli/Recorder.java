@@ -2,7 +2,7 @@ package dev.limbeck.bench.cli;
 
 import dev.limbeck.distillation.data.DataException;
 import dev.limbeck.distillation.data.SafeFiles;
-import dev.limbeck.tensor.Json;
+import dev.limbeck.kernels.Json;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.LocalDate;

@@ -2,11 +2,11 @@ package dev.limbeck.bench.cli;
 
 import dev.limbeck.bench.Samples;
 import dev.limbeck.distillation.data.DataException;
+import dev.limbeck.kernels.Json;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cuda.CudaDevice;
 import dev.limbeck.kernels.cuda.CudaProvider;
-import dev.limbeck.tensor.Json;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;

@@ -1,6 +1,6 @@
 package dev.limbeck.bench.cli;
 
-import dev.limbeck.tensor.Json;
+import dev.limbeck.kernels.Json;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;

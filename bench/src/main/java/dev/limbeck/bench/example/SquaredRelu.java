@@ -13,11 +13,12 @@ import jdk.incubator.vector.VectorSpecies;
 
 /** max(x, 0)² in one pass and, where g is given, its gradient 2·max(x, 0)·g. */
 public record SquaredRelu(Buffer x, Buffer g, Buffer y) implements Kernel {
-  /** The operation, recorded for its gradient. */
+  /** The operation, recorded for its gradient; the slope 2·max(x, 0) serves tangents as well. */
   public static Var of(Var x) {
-    Tensor[] saved = {x.value()};
+    Tensor v = x.value();
+    Tensor[] kept = {v};
     return Var.record(
-        run(x.value(), null), new Var[] {x}, saved, g -> x.accumulate(run(x.value(), g)));
+        run(v, null), new Var[] {x}, kept, g -> x.accumulate(run(v, g)), () -> run(v, x.tangent()));
   }
 
   private static Tensor run(Tensor x, Tensor g) {
