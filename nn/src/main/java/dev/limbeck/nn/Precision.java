@@ -20,8 +20,8 @@ public enum Precision {
    * group normalisation, bias gradients, sums of one shape, scaling, concatenation and resizing on
    * BF16 as it lies in memory. Operands are converted to F32 and results back for dropout,
    * additions that repeat an operand, and what the functions for BF16 do not take: channels that
-   * are no multiple of 4, heads of features that are none of 8, any of these but products and
-   * convolutions with PTX 7.5. On the CPU every operation converts.
+   * are no multiple of 4, heads of features that are none of 8, and with PTX 7.5 attention and
+   * group normalisation. On the CPU every operation converts.
    *
    * @see <a href="https://arxiv.org/abs/1905.12322">Kalamkar et al. 2019</a>
    */
