@@ -15,7 +15,6 @@ import dev.limbeck.nn.Params;
 import dev.limbeck.nn.optim.AdamW;
 import dev.limbeck.nn.optim.Ema;
 import dev.limbeck.nn.optim.LrSchedule;
-import dev.limbeck.nn.optim.Optimizer;
 import dev.limbeck.nn.optim.RAdam;
 import dev.limbeck.tensor.Dropout;
 import dev.limbeck.tensor.Tensor;
@@ -273,56 +272,30 @@ abstract class ConsistencyLearning implements Distiller {
 
   @Override
   public List<Objective> objectives() {
-    return List.of(new Agreement());
+    return List.of(
+        Objective.of(
+            name, List.of(optimizer), training.rate, training.clipNorm, average, this::loss));
   }
 
   /** The distance of the answers at both levels. */
-  private final class Agreement implements Objective {
-    @Override
-    public String name() {
-      return name;
+  private Var loss(Tape tape, StepInput in) {
+    Pair pair = pair(in);
+    Dropout dropout = Dropout.off();
+    if (training.dropout > 0) {
+      dropout = new Dropout((float) training.dropout, in.stream("dropout").nextKey());
     }
+    Tensor wanted = wanted(in, pair, dropout);
+    Var answer =
+        online.denoise(tape.input(pair.upper), in.perSample(pair.t), pair.labels, null, dropout);
+    return metric.between(answer, wanted, in.perSample(pair.weight));
+  }
 
-    @Override
-    public List<Optimizer> optimizers() {
-      return List.of(optimizer);
-    }
-
-    @Override
-    public double learningRateScale(long step) {
-      return training.rate.scale(step);
-    }
-
-    @Override
-    public double clipNorm() {
-      return training.clipNorm;
-    }
-
-    @Override
-    public Ema average() {
-      return average;
-    }
-
-    @Override
-    public Var loss(Tape tape, StepInput in) {
-      Pair pair = pair(in);
-      Dropout dropout = Dropout.off();
-      if (training.dropout > 0) {
-        dropout = new Dropout((float) training.dropout, in.stream("dropout").nextKey());
-      }
-      Tensor wanted = wanted(in, pair, dropout);
-      Var answer =
-          online.denoise(tape.input(pair.upper), in.perSample(pair.t), pair.labels, null, dropout);
-      return metric.between(answer, wanted, in.perSample(pair.weight));
-    }
-
-    /** f_θ⁻(x_r, r): nothing of it is on the tape. */
-    private Tensor wanted(StepInput in, Pair pair, Dropout dropout) {
-      try (Scope scope = Scope.open()) {
-        Var lower = Var.constant(pair.lower);
-        Tensor level = in.perSample(pair.r);
-        return scope.keep(target.denoise(lower, level, pair.labels, null, dropout).value());
-      }
+  /** f_θ⁻(x_r, r): nothing of it is on the tape. */
+  private Tensor wanted(StepInput in, Pair pair, Dropout dropout) {
+    try (Scope scope = Scope.open()) {
+      Var lower = Var.constant(pair.lower);
+      Tensor level = in.perSample(pair.r);
+      return scope.keep(target.denoise(lower, level, pair.labels, null, dropout).value());
     }
   }
 

@@ -373,64 +373,37 @@ public final class ContinuousConsistency implements Distiller {
 
   @Override
   public List<Objective> objectives() {
-    return List.of(new Consistency());
+    return List.of(
+        Objective.of(name(), optimizers, config.rate, config.clipNorm, average, this::loss));
   }
 
   /** The regression of F on itself, moved by its normalised tangent. */
-  private final class Consistency implements Objective {
-    @Override
-    public String name() {
-      return ContinuousConsistency.this.name();
+  private Var loss(Tape tape, StepInput in) {
+    int n = in.size();
+    float[] normal = in.normals("sigma");
+    double[] sigma = new double[n];
+    double[] prior = new double[n];
+    for (int i = 0; i < n; i++) {
+      sigma[i] = Math.exp(config.logMean + config.logDeviation * normal[i]);
+      prior[i] = 1 / sigma[i];
     }
-
-    @Override
-    public List<Optimizer> optimizers() {
-      return optimizers;
+    Dropout mask = Dropout.off();
+    if (config.dropout > 0) {
+      mask = new Dropout((float) config.dropout, in.stream("dropout").nextKey());
     }
-
-    @Override
-    public double learningRateScale(long step) {
-      return config.rate.scale(step);
+    Points at = at(sigma, in.noise("noise"), in);
+    Preconditioning p = student.preconditioning();
+    Var raw = evaluate(student, at, tape, in, mask);
+    double warm = Math.min(1, (in.step() + 1.0) / Math.max(1, config.warmUp));
+    Tensor g = normalised(tangent(p, at, raw, warm, in));
+    // The network's output is F or −F, and its error has the same square.
+    Tensor target = raw.value().copy().addInPlace((float) TrigNetwork.of("scm", p).sign(), g);
+    Var errors = raw.sub(Var.constant(target)).square().reshape(n, g.size() / n);
+    Var each = errors.mean(1, false);
+    if (config.inverseSigma) {
+      each = each.mul(Var.constant(in.perSample(prior)));
     }
-
-    @Override
-    public double clipNorm() {
-      return config.clipNorm;
-    }
-
-    @Override
-    public Ema average() {
-      return average;
-    }
-
-    @Override
-    public Var loss(Tape tape, StepInput in) {
-      int n = in.size();
-      float[] normal = in.normals("sigma");
-      double[] sigma = new double[n];
-      double[] prior = new double[n];
-      for (int i = 0; i < n; i++) {
-        sigma[i] = Math.exp(config.logMean + config.logDeviation * normal[i]);
-        prior[i] = 1 / sigma[i];
-      }
-      Dropout mask = Dropout.off();
-      if (config.dropout > 0) {
-        mask = new Dropout((float) config.dropout, in.stream("dropout").nextKey());
-      }
-      Points at = at(sigma, in.noise("noise"), in);
-      Preconditioning p = student.preconditioning();
-      Var raw = evaluate(student, at, tape, in, mask);
-      double warm = Math.min(1, (in.step() + 1.0) / Math.max(1, config.warmUp));
-      Tensor g = normalised(tangent(p, at, raw, warm, in));
-      // The network's output is F or −F, and its error has the same square.
-      Tensor target = raw.value().copy().addInPlace((float) TrigNetwork.of("scm", p).sign(), g);
-      Var errors = raw.sub(Var.constant(target)).square().reshape(n, g.size() / n);
-      Var each = errors.mean(1, false);
-      if (config.inverseSigma) {
-        each = each.mul(Var.constant(in.perSample(prior)));
-      }
-      return uncertainty == null ? each.mean() : uncertainty.weigh(each, sigma, tape, in);
-    }
+    return uncertainty == null ? each.mean() : uncertainty.weigh(each, sigma, tape, in);
   }
 
   @Override

@@ -14,7 +14,6 @@ import dev.limbeck.nn.Params;
 import dev.limbeck.nn.optim.AdamW;
 import dev.limbeck.nn.optim.Ema;
 import dev.limbeck.nn.optim.LrSchedule;
-import dev.limbeck.nn.optim.Optimizer;
 import dev.limbeck.tensor.Dropout;
 import dev.limbeck.tensor.Tensor;
 import java.util.List;
@@ -360,76 +359,49 @@ public final class MeanFlow implements Distiller {
 
   @Override
   public List<Objective> objectives() {
-    return List.of(new Identity());
+    return List.of(
+        Objective.of(NAME, List.of(optimizer), config.rate, config.clipNorm, average, this::loss));
   }
 
   /** The regression of u on what the identity makes of its derivative. */
-  private final class Identity implements Objective {
-    @Override
-    public String name() {
-      return NAME;
+  private Var loss(Tape tape, StepInput in) {
+    Dropout mask = Dropout.off();
+    if (config.dropout > 0) {
+      mask = new Dropout((float) config.dropout, in.stream("dropout").nextKey());
     }
+    Points at = points(in);
+    Var raw = evaluate(student, at, tape, in, mask);
+    Var u = velocity(student, at, raw, in);
+    Tensor target = target(student, at, raw, in);
+    return RowOps.meanSquaredError(u, target, weights(u.value(), target));
+  }
 
-    @Override
-    public List<Optimizer> optimizers() {
-      return List.of(optimizer);
+  private Points points(StepInput in) {
+    int n = in.size();
+    float[] first = in.normals("first");
+    float[] second = in.normals("second");
+    float[] chance = in.uniforms("apart");
+    double[] t = new double[n];
+    double[] r = new double[n];
+    for (int i = 0; i < n; i++) {
+      double a = time(first[i]);
+      double b = chance[i] < config.apart ? time(second[i]) : a;
+      t[i] = Math.max(a, b);
+      r[i] = Math.min(a, b);
     }
+    return at(t, r, in.noise("noise"), in);
+  }
 
-    @Override
-    public double learningRateScale(long step) {
-      return config.rate.scale(step);
-    }
+  private double time(double normal) {
+    return 1 / (1 + Math.exp(-config.logMean - config.logDeviation * normal));
+  }
 
-    @Override
-    public double clipNorm() {
-      return config.clipNorm;
-    }
-
-    @Override
-    public Ema average() {
-      return average;
-    }
-
-    @Override
-    public Var loss(Tape tape, StepInput in) {
-      Dropout mask = Dropout.off();
-      if (config.dropout > 0) {
-        mask = new Dropout((float) config.dropout, in.stream("dropout").nextKey());
-      }
-      Points at = points(in);
-      Var raw = evaluate(student, at, tape, in, mask);
-      Var u = velocity(student, at, raw, in);
-      Tensor target = target(student, at, raw, in);
-      return RowOps.meanSquaredError(u, target, weights(u.value(), target));
-    }
-
-    private Points points(StepInput in) {
-      int n = in.size();
-      float[] first = in.normals("first");
-      float[] second = in.normals("second");
-      float[] chance = in.uniforms("apart");
-      double[] t = new double[n];
-      double[] r = new double[n];
-      for (int i = 0; i < n; i++) {
-        double a = time(first[i]);
-        double b = chance[i] < config.apart ? time(second[i]) : a;
-        t[i] = Math.max(a, b);
-        r[i] = Math.min(a, b);
-      }
-      return at(t, r, in.noise("noise"), in);
-    }
-
-    private double time(double normal) {
-      return 1 / (1 + Math.exp(-config.logMean - config.logDeviation * normal));
-    }
-
-    /** The sum over a sample is its width times the mean that the loss takes. */
-    private Tensor weights(Tensor u, Tensor target) {
-      int n = u.dim(0);
-      int width = u.size() / n;
-      Tensor sizes = u.sub(target).square().reshape(n, width).sum(1, false);
-      return sizes.add((float) config.floor).pow((float) -config.power).mul(width);
-    }
+  /** The sum over a sample is its width times the mean that the loss takes. */
+  private Tensor weights(Tensor u, Tensor target) {
+    int n = u.dim(0);
+    int width = u.size() / n;
+    Tensor sizes = u.sub(target).square().reshape(n, width).sum(1, false);
+    return sizes.add((float) config.floor).pow((float) -config.power).mul(width);
   }
 
   @Override
