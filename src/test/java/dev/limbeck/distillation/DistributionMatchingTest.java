@@ -12,6 +12,7 @@ import dev.limbeck.distillation.MatchingConfig.Inputs;
 import dev.limbeck.distillation.MatchingConfig.Metric;
 import dev.limbeck.distillation.MatchingConfig.Rhythm;
 import dev.limbeck.distillation.data.Datasets;
+import dev.limbeck.distillation.data.Mixture;
 import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.ExactDenoisers;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
@@ -347,6 +348,53 @@ class DistributionMatchingTest {
       assertEquals("renoising 80.0 5.0", method.sampler(2).orElseThrow().text());
       assertTrue(method.sampler(4).isEmpty() && method.sampler(0).isEmpty());
     }
+  }
+
+  /**
+   * The fresh generator makes nearly one point of noise alone, and of data almost without noise
+   * that data, N(0, v). A critic that knows which of them it looks at believes the first to be that
+   * point, whatever it sees, and the second to be at x v/(v + σ²), half of x here; another one
+   * weighs both by how likely they are to be seen at x, densities e⁻⁴/σ² and e⁻²/2σ² here.
+   */
+  @Test
+  void aCriticThatKnowsTheLevelBelievesInEachByItself() {
+    try (CpuDevice device = CpuDevice.open(true, 1);
+        Scope scope = Scope.open()) {
+      double[] told = slopes(device, true);
+      assertEquals(0, told[0], .1);
+      assertEquals(.5, told[1], .1);
+      double[] untold = slopes(device, false);
+      assertEquals(untold[0], untold[1]);
+      double chance = 1 / (1 + 2 * Math.exp(-2));
+      assertEquals(chance / 2, untold[0], .1);
+    }
+  }
+
+  /** (D(1, 1) − D(0, 0)) of a trained critic at σ = ½, for samples of either level. */
+  private static double[] slopes(Device device, boolean knowsLevel) {
+    SigmaDraw half = new SigmaDraw.Lognormal(Math.log(.5), .1);
+    MatchingConfig config =
+        small()
+            .withIterations(1000)
+            .withLevels(80, .002)
+            .withInputs(Inputs.NOISED_DATA)
+            .withCritic(new Critic(half, true, Rhythm.STALE_BATCH, 1, knowsLevel))
+            .withTraining(new MatchingConfig.Training(0, 5e-3, .9, 0, 10, 1, 0, 0, 1, 0));
+    DistributionMatching method = new DistributionMatching("test", config, points(device), 128);
+    double[][][] covariance = {{{V, 0}, {0, V}}};
+    Mixture normal = new Mixture(new double[] {1}, new double[][] {{0, 0}}, covariance, null);
+    Batches batches = new MixtureBatches(normal, device, 128, Rng.of(7));
+    new Trainer(method, batches, "test", Trainer.Options.watchedBy((d, step, losses) -> {})).run();
+    Tensor x = Tensor.of(device, Shape.of(2, 2), new float[] {1, 1, 0, 0});
+    Tensor level = Tensor.full(device, Shape.of(2), .5f);
+    double[] slopes = new double[2];
+    for (int i = 0; i < slopes.length; i++) {
+      Tensor origin = Tensor.full(device, Shape.of(2), i);
+      Denoiser critic = knowsLevel ? method.critic().weighted(origin) : method.critic();
+      float[] clean = critic.denoise(x, level, null).toFloats();
+      slopes[i] = (clean[0] + clean[1] - clean[2] - clean[3]) / 2;
+    }
+    return slopes;
   }
 
   private static void assertRefused(String part, Runnable made) {

@@ -59,8 +59,6 @@ final class Toys {
                     1,
                     ProgressiveDistillation.Solver.HEUN,
                     ProgressiveDistillation.Weighting.TRUNCATED_SNR))
-            .with(guided(steps))
-            .with(latentConsistency(steps))
             .with(new Ddil.Config(.2, 0, .5, .5, 2, 4, true))
             .with(new Dmd2.Config(everyPartOf(Dmd2.Config.paper().loop(), steps)))
             .with(
@@ -88,7 +86,8 @@ final class Toys {
         .withIterations(steps)
         .withLevels(MatchingConfig.levels(2))
         .withCritic(
-            new MatchingConfig.Critic(c.noise(), c.weighted(), c.rhythm(), Math.min(3, c.steps())))
+            new MatchingConfig.Critic(
+                c.noise(), c.weighted(), c.rhythm(), Math.min(3, c.steps()), true))
         .withAdversarial(
             new MatchingConfig.Adversarial(
                 gan.generatorWeight(),

@@ -75,7 +75,7 @@ final class ComparisonDigits {
       if (!open.contains(cell)) {
         continue;
       }
-      Preset preset = sized(cell.method()).withSampleSteps(cell.steps());
+      Preset preset = sized(cell.method(), cell.steps());
       double guidance = cell.data().equals("mnist-guided") ? ComparisonScale.GUIDANCE : 1;
       Distiller distiller =
           Methods.of(cell.method()).create(preset, teacher.teacher().guided(guidance));
@@ -135,22 +135,23 @@ final class ComparisonDigits {
     return new Training(folder, preset, seed, data.hash(), batches, watcher);
   }
 
-  /** The preset with which a method sees the same number of images as the others. */
-  private Preset sized(String method) {
+  /** The preset with which a method for so many steps sees as many images as the others. */
+  private Preset sized(String method, int sampleSteps) {
     return sized.computeIfAbsent(
-        method,
+        method + "/" + sampleSteps,
         unused -> {
           Method of = Methods.of(method);
+          Preset digits = scale.digits().withSampleSteps(sampleSteps);
           double[] steps = new double[PROBES.length];
           for (int i = 0; i < steps.length; i++) {
-            Preset probe = scale.digits().withStudentSteps(PROBES[i]);
+            Preset probe = digits.withStudentSteps(PROBES[i]);
             steps[i] = of.create(probe, teacher.teacher()).steps();
           }
           // Stages are as long as they are told, and there may be some of a length of their own.
           double each = (steps[1] - steps[0]) / (PROBES[1] - PROBES[0]);
           double wanted = (double) scale.images() / scale.digits().batch();
           long length = each > 0 ? Math.round(PROBES[0] + (wanted - steps[0]) / each) : 1;
-          return scale.digits().withStudentSteps(Math.max(1, length));
+          return digits.withStudentSteps(Math.max(1, length));
         });
   }
 
@@ -200,7 +201,7 @@ final class ComparisonDigits {
     Path folder = cell.folder(out);
     TrainJob.prepare(folder);
     Path kept = folder.resolve("curve.json");
-    Preset preset = sized(ComparisonScale.BASE).withSampleSteps(1);
+    Preset preset = sized(ComparisonScale.BASE, 1);
     Distiller distiller = Methods.of(cell.method()).create(preset, teacher.teacher());
     long before =
         distiller.steps()

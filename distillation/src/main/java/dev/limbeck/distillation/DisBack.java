@@ -145,7 +145,7 @@ public final class DisBack implements Distiller {
             teacher.sample(),
             teacher.classes());
     this.base = (DistributionMatching) base.create(preset, changed);
-    this.node = config.nodes > 1 ? teacher.student() : null;
+    this.node = config.nodes > 1 ? this.base.freshCritic(teacher) : null;
     this.standIn = node == null ? null : teacher.guidedAlike(node);
     Params critic = this.base.critic().network().params();
     for (int i = 1; i < config.nodes; i++) {

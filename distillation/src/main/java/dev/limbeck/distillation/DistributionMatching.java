@@ -49,8 +49,10 @@ import java.util.Optional;
  *
  * <p>The generator's loss reaches the generator only, through the frozen classifier; the critic's
  * loss reaches critic and classifier. With several levels the critic sees the results of all levels
- * together: it is their mixture that is matched, and levels that start from fresh weights may
- * divide the modes among them; started as the teacher, each has them all.
+ * together, as in DMD2: it is their mixture that is matched, where one level may make good what
+ * another lacks, and levels that start from fresh weights may divide the modes among them. A critic
+ * that is told the level ({@link MatchingConfig.Critic#knowsLevel}) matches each by itself; the
+ * classifier is not told.
  */
 public final class DistributionMatching implements InputDriven {
   /** The stream of the generator's level. */
@@ -76,11 +78,14 @@ public final class DistributionMatching implements InputDriven {
   /** The generator's samples of this iteration, left by its objective or made for the critic. */
   private Generated generated;
 
-  /** Samples of the generator without history, and the classes they were asked to show. */
-  private record Generated(Tensor images, Tensor labels) {}
+  /**
+   * Samples of the generator without history, the classes they were asked to show, and the number
+   * of the level they come from, if the critic is told it.
+   */
+  private record Generated(Tensor images, Tensor labels, Tensor origin) {}
 
-  /** What a generator is given: noise of a level, and classes. */
-  private record GeneratorInput(Tensor noisy, Tensor level, Tensor labels) {}
+  /** What a generator is given: noise of a level, and classes; and what its critic is told. */
+  private record GeneratorInput(Tensor noisy, Tensor level, Tensor labels, Tensor origin) {}
 
   /**
    * Prepares training of a generator and a critic that start as the teacher.
@@ -97,7 +102,7 @@ public final class DistributionMatching implements InputDriven {
     this.simulated = config.inputs() == Inputs.SIMULATED;
     check(teacher);
     this.generator = teacher.student();
-    this.critic = teacher.student();
+    this.critic = freshCritic(teacher);
     MatchingConfig.Training training = config.training();
     this.generatorOptimizer = adam(generator.network().params(), training.generatorRate());
     criticOptimizers.add(adam(critic.network().params(), training.criticRate()));
@@ -134,6 +139,11 @@ public final class DistributionMatching implements InputDriven {
               + ": dropout is to be the same in teacher and critic, and this teacher takes none; a"
               + " network without guidance does, and a dropout of 0 fits every teacher");
     }
+  }
+
+  /** A network that starts as the teacher, with what inputs a critic has. */
+  NetworkDenoiser freshCritic(Teacher given) {
+    return given.student(config.critic().knowsLevel() && config.levels().length > 1);
   }
 
   private Discriminator discriminator(Teacher given) {
@@ -238,7 +248,8 @@ public final class DistributionMatching implements InputDriven {
       int[] node = new int[in.size()];
       Arrays.fill(node, last);
       NoisyInputs.Noisy given = source.at(in, grid(in.step()), node, null);
-      return new GeneratorInput(given.x(), Samplers.level(given.x(), levels[last]), given.labels());
+      Tensor level = Samplers.level(given.x(), levels[last]);
+      return new GeneratorInput(given.x(), level, given.labels(), origin(in, last));
     }
     Tensor labels = null;
     if (classes > 0) {
@@ -251,7 +262,18 @@ public final class DistributionMatching implements InputDriven {
       Tensor fresh = in.noise("generator" + use + (j + 1));
       state = addNoise(clean, Samplers.level(state, levels[j + 1]), fresh);
     }
-    return new GeneratorInput(state, Samplers.level(state, levels[last]), labels);
+    Tensor level = Samplers.level(state, levels[last]);
+    return new GeneratorInput(state, level, labels, origin(in, last));
+  }
+
+  /** The number of a level for each sample, or null where no critic is told. */
+  private Tensor origin(StepInput in, int level) {
+    if (!critic.network().takesGuidance()) {
+      return null;
+    }
+    double[] numbers = new double[in.size()];
+    Arrays.fill(numbers, level);
+    return in.perSample(numbers);
   }
 
   private static Tensor addNoise(Tensor images, Tensor level, Tensor noise) {
@@ -304,12 +326,15 @@ public final class DistributionMatching implements InputDriven {
       Dropout dropout = dropout(in, "generatorDropout");
       Var x = generator.denoise(tape.input(input.noisy), input.level, input.labels, null, dropout);
       if (config.critic().rhythm() != Rhythm.FRESH) {
-        generated = new Generated(tape.keep(x).value(), input.labels);
+        generated = new Generated(tape.keep(x).value(), input.labels, input.origin);
         if (input.labels != null) {
           tape.keep(input.labels);
         }
+        if (input.origin != null) {
+          tape.keep(input.origin);
+        }
       }
-      Var loss = matchingLoss(in, x, input.labels);
+      Var loss = matchingLoss(in, x, input);
       if (discriminator != null) {
         Var logits = discriminate(in, x, input.labels, "fool").logits;
         float weight = (float) config.adversarial().generatorWeight();
@@ -319,7 +344,7 @@ public final class DistributionMatching implements InputDriven {
     }
   }
 
-  private Var matchingLoss(StepInput in, Var x, Tensor labels) {
+  private Var matchingLoss(StepInput in, Var x, GeneratorInput of) {
     MatchingConfig.Match match = config.match();
     double[] sigma = match.noise().draw(in, "match");
     double[] weight = new double[sigma.length];
@@ -327,7 +352,7 @@ public final class DistributionMatching implements InputDriven {
     for (int i = 0; i < weight.length; i++) {
       weight[i] = weight(sigma[i]) * (match.reduction() == Reduction.SUM ? width : 1);
     }
-    Tensor target = matchingTarget(in, x.value(), in.perSample(sigma), labels);
+    Tensor target = matchingTarget(in, x.value(), in.perSample(sigma), of);
     return RowOps.meanSquaredError(x, target, in.perSample(weight));
   }
 
@@ -340,13 +365,13 @@ public final class DistributionMatching implements InputDriven {
     return w / 2;
   }
 
-  private Tensor matchingTarget(StepInput in, Tensor x, Tensor level, Tensor labels) {
+  private Tensor matchingTarget(StepInput in, Tensor x, Tensor level, GeneratorInput of) {
     try (Scope scope = Scope.open()) {
       Tensor noisy = addNoise(x, level, in.noise("match"));
       // The same masks in both: their difference is then that of the estimates.
       Dropout dropout = dropout(in, "matchDropout");
-      Tensor real = denoise(current(), noisy, level, labels, dropout);
-      Tensor believed = denoise(critic, noisy, level, labels, dropout);
+      Tensor real = denoise(current(), noisy, level, of, dropout);
+      Tensor believed = denoise(critic, noisy, level, of, dropout);
       boolean normalised = config.match().normaliser() == Normaliser.PER_SAMPLE;
       return scope.keep(matchingTarget(x, real, believed, normalised));
     }
@@ -358,10 +383,24 @@ public final class DistributionMatching implements InputDriven {
   }
 
   private static Tensor denoise(
-      Denoiser denoiser, Tensor x, Tensor level, Tensor labels, Dropout dropout) {
-    return denoiser instanceof NetworkDenoiser network
-        ? network.denoise(Var.constant(x), level, labels, null, dropout).value()
-        : denoiser.denoise(x, level, labels);
+      Denoiser denoiser, Tensor x, Tensor level, GeneratorInput of, Dropout dropout) {
+    if (denoiser instanceof NetworkDenoiser network) {
+      Tensor told = network.network().takesGuidance() ? of.origin : null;
+      return network.denoise(Var.constant(x), level, of.labels, told, dropout).value();
+    }
+    return told(denoiser, of.origin).denoise(x, level, of.labels);
+  }
+
+  /** With the level told to whom it is told that stands in the teacher's place, guided or not. */
+  private static Denoiser told(Denoiser denoiser, Tensor origin) {
+    if (origin != null && denoiser instanceof Denoiser.Guided guided) {
+      return told(guided.whole(), origin).guided(guided.g());
+    }
+    boolean takes =
+        origin != null
+            && denoiser instanceof NetworkDenoiser network
+            && network.network().takesGuidance();
+    return takes ? ((NetworkDenoiser) denoiser).weighted(origin) : denoiser;
   }
 
   /**
@@ -391,8 +430,8 @@ public final class DistributionMatching implements InputDriven {
     if (generated == null) {
       String use = config.critic().rhythm() == Rhythm.FRESH ? "Critic" : "";
       GeneratorInput input = generatorInput(in, use);
-      generated =
-          new Generated(generator.denoise(input.noisy, input.level, input.labels), input.labels);
+      Tensor images = generator.denoise(input.noisy, input.level, input.labels);
+      generated = new Generated(images, input.labels, input.origin);
     }
     return generated;
   }
@@ -459,7 +498,7 @@ public final class DistributionMatching implements InputDriven {
     Tensor level = in.perSample(sigma);
     Tensor noisy = addNoise(fake.images, level, in.noise("critic"));
     Dropout dropout = dropout(in, "criticDropout");
-    Var answer = critic.denoise(tape.input(noisy), level, fake.labels, null, dropout);
+    Var answer = critic.denoise(tape.input(noisy), level, fake.labels, fake.origin, dropout);
     return RowOps.meanSquaredError(answer, fake.images, in.perSample(weight));
   }
 

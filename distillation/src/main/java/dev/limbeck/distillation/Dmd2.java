@@ -101,17 +101,7 @@ public final class Dmd2 {
               Adversarial.none(),
               Regression.none(),
               new Training(3e-4, 6e-4, 0.9, 0.01, 10, 20, 1, patient ? 5000 : 2000, 1, 0));
-      return new Config(preset.isPoints() ? points(images, preset, steps) : images);
-    }
-
-    private static MatchingConfig points(MatchingConfig images, Preset preset, int steps) {
-      SigmaDraw edm = new SigmaDraw.Lognormal(-1.2, 1.2);
-      return images
-          .withIterations(preset.studentSteps(8000))
-          .withLevels(MatchingConfig.nearLevels(preset, steps))
-          .withMatch(new Match(edm, Normaliser.EXPECTED, false, Reduction.MEAN))
-          .withCritic(new Critic(edm, true, Rhythm.STALE_BATCH, 2))
-          .withTraining(new Training(1e-3, 2e-3, 0, 0, 10, 20, 0.3, 20_000, 1, 0));
+      return new Config(images);
     }
 
     /**

@@ -110,8 +110,16 @@ public record MatchingConfig(
    *
    * @param weighted whether its squared error has EDM's weight (the papers), or none (FastGen)
    * @param steps iterations for each step of the generator (DMD2: 5)
+   * @param knowsLevel whether the critic of a generator with several levels is told, in the place
+   *     of a weight of guidance, the number of the level that a sample comes from (DMD2: no) [ours]
    */
-  public record Critic(SigmaDraw noise, boolean weighted, Rhythm rhythm, int steps) {}
+  public record Critic(
+      SigmaDraw noise, boolean weighted, Rhythm rhythm, int steps, boolean knowsLevel) {
+    /** A critic that is not told the level. */
+    public Critic(SigmaDraw noise, boolean weighted, Rhythm rhythm, int steps) {
+      this(noise, weighted, rhythm, steps, false);
+    }
+  }
 
   /**
    * The classifier of noised real and noised generated samples.

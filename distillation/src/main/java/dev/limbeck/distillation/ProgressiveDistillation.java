@@ -64,7 +64,7 @@ public final class ProgressiveDistillation implements InputDriven {
     /** Second order, two evaluations a step but for a step to 0. */
     HEUN,
     /**
-     * Sixteen of Heun's for each step, on levels between as Karras et al.'s lie: for teachers that
+     * Eight of Heun's for each step, on levels between as Karras et al.'s lie: for teachers that
      * cost next to nothing, such as exact ones, whose own errors are then below those of training.
      */
     FINE_HEUN

@@ -10,7 +10,7 @@ import dev.limbeck.tensor.Tensor;
 /** A teacher's steps, from one noise level to another of each sample's own. */
 final class SolverSteps {
   /** Steps of {@link Solver#FINE_HEUN} for one of the first teacher's. */
-  private static final int SUBSTEPS = 16;
+  private static final int SUBSTEPS = 8;
 
   private SolverSteps() {}
 
