@@ -1,5 +1,7 @@
 package dev.limbeck.bench;
 
+import dev.limbeck.autograd.Tape;
+import dev.limbeck.autograd.Var;
 import dev.limbeck.distillation.Batches;
 import dev.limbeck.distillation.Distiller;
 import dev.limbeck.distillation.EdmTraining;
@@ -8,11 +10,21 @@ import dev.limbeck.distillation.Model;
 import dev.limbeck.distillation.Preset;
 import dev.limbeck.distillation.Trainer;
 import dev.limbeck.distillation.data.Dataset;
+import dev.limbeck.kernels.Scope;
+import dev.limbeck.nn.Condition;
+import dev.limbeck.nn.UNet;
+import dev.limbeck.tensor.Dropout;
+import dev.limbeck.tensor.Rng;
+import dev.limbeck.tensor.Shape;
+import dev.limbeck.tensor.Tensor;
 import java.util.SplittableRandom;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Param;
 
-/** One training step of each method, on noise instead of images. */
+/**
+ * One training step of each method, on noise instead of images, and the evaluations of its networks
+ * alone, which a step should cost at most a tenth more than.
+ */
 public class MethodBench extends JobBench {
   private static final int IMAGES = 256;
   private static final int CLASSES = 10;
@@ -45,9 +57,47 @@ public class MethodBench extends JobBench {
   /** Steps on a GPU before it is waited for: of each kind, the third and later are replayed. */
   private static final int STEPS = 20;
 
+  /**
+   * Evaluations of networks for each training step: frozen ones, and ones with the gradient of
+   * their parameters; a derivative along a direction counts as two frozen ones.
+   */
+  private record Evaluations(double frozen, double gradients) {
+    /** Those of a method's first steps, with the settings of this preset. */
+    static Evaluations of(String method) {
+      return switch (method) {
+        case "edm" -> new Evaluations(0, 1);
+        // Two of Heun's steps.
+        case "pd", "ddil+pd" -> new Evaluations(4, 1);
+        case "guided" -> new Evaluations(2, 1);
+        // One of Heun's steps, and the target.
+        case "cd" -> new Evaluations(3, 1);
+        case "ct", "ict", "ect" -> new Evaluations(1, 1);
+        case "sct" -> new Evaluations(2, 1);
+        case "scm", "meanflow" -> new Evaluations(3, 1);
+        // One guided step, and the target.
+        case "lcm" -> new Evaluations(3, 1);
+        // The critic's samples; critic and teacher on the generator's.
+        case "diff-instruct" -> new Evaluations(3, 2);
+        // The generator is trained on noise and on pairs.
+        case "dmd" -> new Evaluations(2, 3);
+        // Of three iterations one trains the generator too.
+        case "dmd2" -> new Evaluations(4.0 / 3, 4.0 / 3);
+        // The critic, on samples of the generator.
+        case "disback+dmd2" -> new Evaluations(1, 1);
+        default -> throw new IllegalArgumentException("no evaluations are known of " + method);
+      };
+    }
+  }
+
   private final Preset preset = Preset.quick();
   private Trainer trainer;
   private long step;
+  private UNet network;
+  private Tensor x;
+  private Tensor level;
+  private Tensor labels;
+  private double frozenDue;
+  private double gradientsDue;
 
   @Override
   protected void build() {
@@ -61,6 +111,10 @@ public class MethodBench extends JobBench {
     Batches batches = Batches.of(noise(), device(), batch, 1);
     trainer =
         new Trainer(distiller, batches, "bench", Trainer.Options.watchedBy((d, s, losses) -> {}));
+    network = new UNet(preset.network().withClasses(CLASSES), device(), Rng.of(1));
+    x = Rng.of(2).normal(device(), Shape.of(batch, preset.side(), preset.side(), 1));
+    level = Rng.of(3).normal(device(), Shape.of(batch));
+    labels = Rng.of(4).integers(device(), Shape.of(batch), CLASSES);
   }
 
   private Distiller training(Model model) {
@@ -87,6 +141,33 @@ public class MethodBench extends JobBench {
     int steps = device().isAsynchronous() ? STEPS : 1;
     trainer.run(step, step + steps);
     step += steps;
+    images.images += (double) steps * batch;
+  }
+
+  /**
+   * The evaluations of as many steps, without all else that a step does. A GPU is told of each
+   * anew, where it replays steps: compare on the CPU.
+   */
+  @Benchmark
+  public void evaluations(Images images) {
+    int steps = device().isAsynchronous() ? STEPS : 1;
+    Evaluations each = Evaluations.of(method);
+    frozenDue += steps * each.frozen;
+    gradientsDue += steps * each.gradients;
+    // Thirds do not add up to whole numbers.
+    for (; frozenDue > 0.5; frozenDue--) {
+      try (Scope scope = Scope.open()) {
+        network.forward(Var.constant(x), Condition.of(level, labels), Dropout.off());
+      }
+    }
+    for (; gradientsDue > 0.5; gradientsDue--) {
+      network.params().zeroGradients();
+      try (Tape tape = Tape.open(network.params().list())) {
+        Var y = network.forward(tape.input(x), Condition.of(level, labels), Dropout.off());
+        tape.backward(y.square().mean());
+      }
+    }
+    device().synchronize();
     images.images += (double) steps * batch;
   }
 }

@@ -6,8 +6,10 @@ import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.distillation.diffusion.Preconditioning;
+import dev.limbeck.distillation.diffusion.SamplerSettings;
 import dev.limbeck.distillation.diffusion.Samplers;
 import dev.limbeck.distillation.diffusion.Samplers.Sampler;
+import dev.limbeck.distillation.diffusion.Tuning;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.op.MovingAverage;
@@ -93,11 +95,11 @@ abstract class ConsistencyLearning implements Distiller {
      */
     static Training of(Preset preset, long own, boolean averaged) {
       long steps = preset.studentSteps(preset.patient() ? 5 * own : own);
-      double[] ofPoints = {mostNoise(preset), .8, .15, .05};
+      double[] ofPoints = {mostNoise(preset), .8, .2, .12};
       double[] ofImages = {mostNoise(preset), 5, .8, .3};
       return new Training(
           steps,
-          preset.isPoints() ? 2e-3 : 5e-4,
+          preset.isPoints() && !averaged ? 2e-3 : 5e-4,
           LrSchedule.cosineToZero(steps).times(LrSchedule.warmUp(WARM_UP)),
           averaged ? Ema.Kind.halfLife(AVERAGED * preset.batch(), RAMP_UP) : null,
           0,
@@ -328,9 +330,17 @@ abstract class ConsistencyLearning implements Distiller {
     return has ? Optional.of(renoising(steps)) : Optional.empty();
   }
 
-  /** Denoising fully and adding noise of the next level again, n times. */
+  /**
+   * Denoising fully and adding noise up to the next level again, n times; what a student with the
+   * boundary ε answers has that much noise already.
+   */
   private Sampler renoising(int n) {
-    return Samplers.of(Samplers.Method.RENOISING, samplingLevels(n));
+    SamplerSettings settings = Samplers.Method.RENOISING.settings();
+    if (online.preconditioning() instanceof Preconditioning.Consistency consistency) {
+      settings =
+          Samplers.Method.CONSISTENCY.settings().with(Tuning.EPSILON, consistency.sigmaMin());
+    }
+    return Samplers.of(settings, samplingLevels(n));
   }
 
   private double[] samplingLevels(int n) {

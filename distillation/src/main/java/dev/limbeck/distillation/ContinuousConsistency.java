@@ -158,7 +158,7 @@ public final class ContinuousConsistency implements Distiller {
     /** Two steps; levels and length scaled to the preset, no normalisation where it is biased. */
     public static Config of(Preset preset, Form form) {
       boolean few = preset.isPoints();
-      long steps = preset.studentSteps(few ? 16_000 : preset.patient() ? 6000 : 1200);
+      long steps = preset.studentSteps(few ? 14_000 : preset.patient() ? 6000 : 1200);
       double mean = -1.0 + Math.log(preset.shift());
       double deviation = 1.4;
       double unit = Preconditioning.Edm.SIGMA_DATA * preset.shift();
@@ -169,7 +169,7 @@ public final class ContinuousConsistency implements Distiller {
           mean,
           deviation,
           steps / 4,
-          few && form == Form.TRAINING ? Size.NONE : Size.NORM,
+          few ? Size.NONE : Size.NORM,
           0.1,
           false,
           true,

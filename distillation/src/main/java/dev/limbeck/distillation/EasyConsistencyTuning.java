@@ -100,16 +100,20 @@ public final class EasyConsistencyTuning extends ConsistencyLearning {
           1);
     }
 
-    /** Fewer stages, and larger noise, of which a short run draws too little otherwise. */
+    /**
+     * Fewer stages, and larger noise, of which a short run draws too little otherwise. For points
+     * more stages, and the mean square, as {@link ConsistencyTraining} says.
+     */
     public static Config of(Preset preset) {
+      boolean points = preset.isPoints();
       return new Config(
-          Training.of(preset, preset.isPoints() ? 25_000 : 1400, true),
-          new ConsistencyMetric.PseudoHuber(0, false),
-          Weighting.INVERSE_DISTANCE,
-          preset.isPoints() ? -.5 : 0,
-          preset.isPoints() ? 1.6 : 2,
+          Training.of(preset, points ? 19_000 : 1400, true),
+          points ? new ConsistencyMetric.SquaredL2() : new ConsistencyMetric.PseudoHuber(0, false),
+          points ? Weighting.KARRAS : Weighting.INVERSE_DISTANCE,
+          points ? -.5 : 0,
           2,
-          4);
+          2,
+          points ? 10 : 4);
     }
 
     /** The stage of a step, from 0. */

@@ -69,14 +69,21 @@ public final class ImprovedConsistencyTraining extends ConsistencyLearning {
 
     /**
      * Starts as the teacher, with fewer levels, each pair as likely as the others: a short run
-     * draws too little large noise from the paper's distribution to learn one-step samples.
+     * draws too little large noise from the paper's distribution to learn one-step samples. For
+     * points thousands of levels and a wide bowl of the metric, as {@link ConsistencyTraining}
+     * says.
      */
     public static Config of(Preset preset) {
+      boolean points = preset.isPoints();
       return new Config(
-          Training.of(preset, preset.isPoints() ? 25_000 : 1400, true),
-          ConsistencyMetric.PseudoHuber.paper(),
-          Weighting.INVERSE_DISTANCE,
-          new ConsistencySchedule.Doubling(10, 80),
+          Training.of(preset, points ? 19_000 : 1400, true),
+          points
+              ? new ConsistencyMetric.PseudoHuber(WIDE, false)
+              : ConsistencyMetric.PseudoHuber.paper(),
+          points ? Weighting.KARRAS : Weighting.INVERSE_DISTANCE,
+          points
+              ? new ConsistencySchedule.Doubling(40, 5120)
+              : new ConsistencySchedule.Doubling(10, 80),
           new ConsistencySchedule.Uniform(),
           leastNoise(preset),
           mostNoise(preset),
@@ -85,6 +92,9 @@ public final class ImprovedConsistencyTraining extends ConsistencyLearning {
   }
 
   private final Config config;
+
+  /** Huber's factor for points: quadratic up to a tenth. */
+  private static final double WIDE = .07;
 
   /** The grid of the last step, and its distribution of pairs: they change a dozen times a run. */
   private double[] grid = {};

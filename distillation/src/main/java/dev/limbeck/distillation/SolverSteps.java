@@ -58,10 +58,12 @@ final class SolverSteps {
     for (int k = 1; k <= SUBSTEPS; k++) {
       double[] next = new double[from.length];
       for (int i = 0; i < next.length; i++) {
-        double high = Math.pow(from[i], 1 / NoiseLevels.RHO);
-        double low = Math.pow(to[i], 1 / NoiseLevels.RHO);
+        // Down to 0 with ρ = 7, half of the way would be one step.
+        double rho = to[i] == 0 ? 2 : NoiseLevels.RHO;
+        double high = Math.pow(from[i], 1 / rho);
+        double low = Math.pow(to[i], 1 / rho);
         double at = (double) k / SUBSTEPS;
-        next[i] = k == SUBSTEPS ? to[i] : Math.pow(high + at * (low - high), NoiseLevels.RHO);
+        next[i] = k == SUBSTEPS ? to[i] : Math.pow(high + at * (low - high), rho);
       }
       state = step(d, Solver.HEUN, state, last, next, in, labels);
       last = next;
