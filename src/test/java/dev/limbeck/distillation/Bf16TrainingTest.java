@@ -154,6 +154,7 @@ class Bf16TrainingTest {
             Samplers.eulerOn(80, 5, 1, 0.2, 0),
             toy.preconditioning(),
             toy.guidanceWeight(),
+            toy.guidance(),
             toy.network());
     try (Scope scope = Scope.open()) {
       model

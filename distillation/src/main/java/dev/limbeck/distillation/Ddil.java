@@ -183,6 +183,11 @@ public final class Ddil implements Distiller {
     driven.drawFrom(mixture);
   }
 
+  @Override
+  public GuidanceWeights guidance() {
+    return base.guidance();
+  }
+
   /** The method whose student is trained. */
   public InputDriven base() {
     return base;

@@ -71,22 +71,33 @@ public interface Distiller {
    * A result for some number of sampling steps.
    *
    * @param student the network, which later training may change
+   * @param guidance weights of guidance that it was trained with and may be told, or null
    */
-  record Result(NetworkDenoiser student, Sampler sampler) {}
+  record Result(NetworkDenoiser student, Sampler sampler, GuidanceWeights guidance) {
+    /** Of a student that is told no weight of guidance. */
+    public Result(NetworkDenoiser student, Sampler sampler) {
+      this(student, sampler, null);
+    }
+  }
+
+  /** Weights of guidance that the student is trained with and may be told, or null. */
+  default GuidanceWeights guidance() {
+    return null;
+  }
 
   /** The results for every number of steps that the method has one for, fewest first. */
   default List<Result> results() {
-    return List.of(new Result(student(), sampler()));
+    return List.of(new Result(student(), sampler(), guidance()));
   }
 
   /** The student with its own sampler and with those of other numbers of steps, fewest first. */
   default List<Result> results(int... others) {
     NetworkDenoiser student = student();
     Sampler own = sampler();
-    List<Result> all = new ArrayList<>(List.of(new Result(student, own)));
+    List<Result> all = new ArrayList<>(List.of(new Result(student, own, guidance())));
     for (int steps : others) {
       if (steps != own.evaluations()) {
-        sampler(steps).ifPresent(each -> all.add(new Result(student, each)));
+        sampler(steps).ifPresent(each -> all.add(new Result(student, each, guidance())));
       }
     }
     all.sort(Comparator.comparingInt(each -> each.sampler().evaluations()));

@@ -72,6 +72,25 @@ public record GuidanceWeights(double low, double high, double atLow) {
     return w;
   }
 
+  /** The least and the largest, as files of students name them. */
+  String text() {
+    return low + " " + high;
+  }
+
+  /**
+   * What {@link #text} wrote.
+   *
+   * @throws IllegalArgumentException if it is anything else
+   */
+  static GuidanceWeights parse(String text) {
+    String[] words = text.trim().split("\\s+");
+    if (words.length != 2) {
+      throw new IllegalArgumentException(
+          "weights of guidance are a least and a largest, not \"" + text + "\"");
+    }
+    return new GuidanceWeights(Double.parseDouble(words[0]), Double.parseDouble(words[1]));
+  }
+
   /** The least and the largest. */
   double[] range() {
     return new double[] {low, high};

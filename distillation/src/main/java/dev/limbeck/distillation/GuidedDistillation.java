@@ -396,6 +396,11 @@ public final class GuidedDistillation implements Distiller {
   }
 
   @Override
+  public GuidanceWeights guidance() {
+    return weights;
+  }
+
+  @Override
   public Sampler sampler() {
     return samplerOn(halving.studentLevels(halving.steps()));
   }
@@ -412,12 +417,12 @@ public final class GuidedDistillation implements Distiller {
   @Override
   public List<Result> results() {
     if (config.encodes()) {
-      return List.of(new Result(student(), sampler()));
+      return List.of(new Result(student(), sampler(), weights));
     }
     List<Result> all = new ArrayList<>();
     for (Result result : halving.results()) {
       double[] levels = Editing.levels(result.sampler());
-      all.add(new Result(told(result.student()), samplerOn(levels)));
+      all.add(new Result(told(result.student()), samplerOn(levels), weights));
     }
     return all;
   }

@@ -446,6 +446,11 @@ public final class LatentConsistency implements InputDriven {
   }
 
   @Override
+  public GuidanceWeights guidance() {
+    return weights;
+  }
+
+  @Override
   public Sampler sampler() {
     return Samplers.of(Samplers.Method.LCM, config.levels(config.samplingSteps));
   }

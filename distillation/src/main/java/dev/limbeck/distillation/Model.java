@@ -25,16 +25,19 @@ import java.util.zip.CRC32C;
  * A denoising network on disk: what it is made of, and how it is meant to be sampled.
  *
  * @param guidanceWeight the weight w that a network with an input for it is told
+ * @param guidance weights that it was trained with and may be told, or null
  */
 public record Model(
     Architecture architecture,
     Sampler sampler,
     Preconditioning preconditioning,
     double guidanceWeight,
+    GuidanceWeights guidance,
     Network network) {
   private static final String SAMPLER = "limbeck.sampler";
   private static final String PRECONDITIONING = "limbeck.preconditioning";
   private static final String GUIDANCE = "limbeck.guidance";
+  private static final String LEARNT_GUIDANCE = "limbeck.guidance.learnt";
 
   /** A model for images of EDM's preconditioning with freshly drawn weights. */
   public static Model create(
@@ -45,7 +48,7 @@ public record Model(
   /** A model of EDM's preconditioning with freshly drawn weights. */
   public static Model create(Architecture architecture, Sampler sampler, Device device, long seed) {
     Network network = architecture.create(device, Rng.of(seed));
-    return new Model(architecture, sampler, new Preconditioning.Edm(), 0, network);
+    return new Model(architecture, sampler, new Preconditioning.Edm(), 0, null, network);
   }
 
   /**
@@ -63,7 +66,8 @@ public record Model(
 
   /** A student of this model's architecture, with parameters of its own. */
   public Model student(Distiller distiller) {
-    return student(new Distiller.Result(distiller.student(), distiller.sampler()));
+    return student(
+        new Distiller.Result(distiller.student(), distiller.sampler(), distiller.guidance()));
   }
 
   /** The same for one of several results. */
@@ -74,7 +78,12 @@ public record Model(
     Network copy = like.create(device, Rng.of(0)).in(precision());
     copy.params().copyFrom(trained.network().params());
     return new Model(
-        like, result.sampler(), trained.preconditioning(), trained.guidanceWeight(), copy);
+        like,
+        result.sampler(),
+        trained.preconditioning(),
+        trained.guidanceWeight(),
+        result.guidance(),
+        copy);
   }
 
   /** This model, whose network computes in a precision from now on; it is saved in F32 always. */
@@ -151,6 +160,9 @@ public record Model(
     metadata.put(SAMPLER, sampler.text());
     metadata.put(PRECONDITIONING, preconditioning.text());
     metadata.put(GUIDANCE, Double.toString(guidanceWeight));
+    if (guidance != null) {
+      metadata.put(LEARNT_GUIDANCE, guidance.text());
+    }
     metadata.put("limbeck.made", made);
     try {
       TensorFile.write(file, tensors, metadata);
@@ -173,9 +185,11 @@ public record Model(
       Preconditioning preconditioning =
           Preconditioning.parse(
               metadata.getOrDefault(PRECONDITIONING, new Preconditioning.Edm().text()));
-      double guidance = Double.parseDouble(metadata.getOrDefault(GUIDANCE, "0"));
+      double weight = Double.parseDouble(metadata.getOrDefault(GUIDANCE, "0"));
+      String learnt = metadata.get(LEARNT_GUIDANCE);
+      GuidanceWeights guidance = learnt == null ? null : GuidanceWeights.parse(learnt);
       Network network = architecture.create(device, Rng.of(0));
-      Model model = new Model(architecture, sampler, preconditioning, guidance, network);
+      Model model = new Model(architecture, sampler, preconditioning, weight, guidance, network);
       for (Parameter p : model.network.params().list()) {
         if (!saved.contains(p.name()) || !saved.shape(p.name()).equals(p.value().shape())) {
           throw new TrainingException(

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.limbeck.autograd.Parameter;
 import dev.limbeck.distillation.Architecture;
+import dev.limbeck.distillation.GuidanceWeights;
 import dev.limbeck.distillation.Model;
 import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
@@ -48,7 +49,8 @@ class EditCommandTest {
       p.value().addInPlace(0.2f, Tensor.of(Device.cpu(), p.value().shape(), noise));
     }
     Samplers.Sampler sampler = Samplers.eulerOn(80, 5, 1, .3, 0);
-    new Model(told, sampler, new Preconditioning.Edm(), 0, network).save(student, "nothing");
+    new Model(told, sampler, new Preconditioning.Edm(), 0, new GuidanceWeights(0, 4), network)
+        .save(student, "nothing");
     network.params().close();
   }
 
@@ -114,6 +116,7 @@ class EditCommandTest {
     refused("levels 0 to 3", "--mode=vary", "--level=4");
     refused("at least 1", "--mode=vary", "--count=0");
     refused("--guidance-weight 2.0", "--mode=vary", "--guidance=3");
+    refused("from 0.0 to 4.0", "--mode=vary", "--guidance-weight=5");
     String said =
         MainTest.sentence(
             2,

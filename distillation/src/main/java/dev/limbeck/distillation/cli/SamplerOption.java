@@ -1,6 +1,7 @@
 package dev.limbeck.distillation.cli;
 
 import dev.limbeck.distillation.Generation;
+import dev.limbeck.distillation.GuidanceWeights;
 import dev.limbeck.distillation.Model;
 import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
@@ -162,6 +163,22 @@ final class SamplerOption {
       throw refused(
           "--guidance-weight is for students that are told a weight of guidance (guided, lcm); this"
               + " checkpoint is told none, --guidance guides it");
+    }
+    GuidanceWeights learnt = model.guidance();
+    if (guidanceWeight != null && learnt == null) {
+      throw refused(
+          "--guidance-weight is for students of guided and lcm; what this checkpoint is told is no"
+              + " weight of guidance");
+    }
+    if (guidanceWeight != null
+        && (guidanceWeight < learnt.low() || guidanceWeight > learnt.high())) {
+      throw refused(
+          "--guidance-weight is one that the student learnt, from "
+              + learnt.low()
+              + " to "
+              + learnt.high()
+              + ", not "
+              + guidanceWeight);
     }
     if (guidance != 1 && told) {
       throw refused(
