@@ -50,16 +50,17 @@ final class ExactFlow implements Network {
     Var from = variance.add(square);
     Var d;
     if (toAnyTime) {
-      // With σ_r = r/(1 − r): x_r = m + √((v + σ_r²)/(v + σ²)) (x − m), z = x/(1 + σ), u = (z −
-      // z_r)/(t − r), and D = z − t u.
-      Tensor r = condition.guidance().reshape(n, 1);
-      Var rest = Var.constant(r.neg().add(1f));
-      Var level = Var.constant(r).div(rest);
+      // With r = t times what is told, and σ_r = r/(1 − r): x_r = m + √((v + σ_r²)/(v + σ²)) (x −
+      // m),
+      // z = x/(1 + σ), u = (z − z_r)/(t − r), and D = z − t u.
+      Var t = sigma.div(sigma.add(1f));
+      Var r = condition.guidance().reshape(n, 1).mul(t);
+      Var rest = r.neg().add(1f);
+      Var level = r.div(rest);
       Var end = variance.add(level.square()).div(from).log().mul(exponent).exp();
       Var z = x.div(sigma.add(1f));
       Var zr = x.sub(mean).mul(end).add(mean).mul(rest);
-      Var t = sigma.div(sigma.add(1f));
-      d = z.sub(z.sub(zr).div(t.sub(Var.constant(r))).mul(t));
+      d = z.sub(z.sub(zr).div(t.sub(r)).mul(t));
     } else {
       d = x.sub(mean).mul(variance.div(from).log().mul(exponent).exp()).add(mean);
     }

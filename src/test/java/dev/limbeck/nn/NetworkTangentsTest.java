@@ -52,7 +52,10 @@ class NetworkTangentsTest {
     }
 
     Var run(Var input, Var noise) {
-      return network.forward(input, new Condition(noise, labels, guidance), DROPOUT);
+      return network.forward(
+          input,
+          new Condition(noise, labels, guidance == null ? null : Var.constant(guidance)),
+          DROPOUT);
     }
 
     float[] moved(boolean ofX, boolean ofT, float distance) {

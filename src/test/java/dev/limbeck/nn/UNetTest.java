@@ -100,7 +100,10 @@ class UNetTest {
     Var y =
         net.forward(
             in,
-            new Condition(Var.constant(t), labels(net.config(), device), guidance),
+            new Condition(
+                Var.constant(t),
+                labels(net.config(), device),
+                guidance == null ? null : Var.constant(guidance)),
             new Dropout(0.5f, 77));
     float[] weights = new float[y.value().size()];
     Rng.of(4).normal(weights);

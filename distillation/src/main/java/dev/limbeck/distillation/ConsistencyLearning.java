@@ -95,8 +95,9 @@ abstract class ConsistencyLearning implements Distiller {
      */
     static Training of(Preset preset, long own, boolean averaged) {
       long steps = preset.studentSteps(preset.patient() ? 5 * own : own);
-      double[] ofPoints = {mostNoise(preset), .8, .2, .12};
-      double[] ofImages = {mostNoise(preset), 5, .8, .3};
+      double most = mostNoise(preset);
+      double[] ofPoints = Renoising.ofPoints(most, 1).levels();
+      double[] ofImages = {most, 5, .8, .3};
       return new Training(
           steps,
           preset.isPoints() && !averaged ? 2e-3 : 5e-4,

@@ -39,14 +39,14 @@ import java.util.Optional;
  *
  * <p>As a denoiser: with σ = t/(1 − t) and x = z/(1 − t), the student is D(x, σ; r) = z − t u(z, r,
  * t), so that a network of EDM's or TrigFlow's preconditioning is u without any change: a student
- * starts as its teacher, blind to r, where u = v exactly. The network is told r through its input
- * for the weight of guidance; the weight 0, which it is told by default, is r = 0, and D(x, σ; 0)
- * is the map to data. In u = p z + q R(z/h, number) the coefficients are h² = t² + σ_d² (1 − t)², p
- * = h'/h and q = ∓σ_d/h.
+ * starts as its teacher, blind to r, where u = v exactly. The network is told r/t through its input
+ * for the weight of guidance, in units of that input's wavelength ({@link #told}); the weight 0,
+ * which it is told by default, is r = 0, and D(x, σ; 0) is the map to data. In u = p z + q R(z/h,
+ * number) the coefficients are h² = t² + σ_d² (1 − t)², p = h'/h and q = ∓σ_d/h.
  *
  * <p>Where the sources differ: the paper has c = 10⁻³; its released code 10⁻². The paper tells the
- * network (t, t − r), which it found slightly better than (t, r); here it is told (t, r), whose
- * second number has no derivative.
+ * network (t, t − r), which it found slightly better than (t, r); here it is told (t, r/t), which
+ * tells apart small times too, and whose second number has the derivative −r/t².
  *
  * <p>Where it is: the process and v {@link #at}, the target {@link #target}, the loss {@code
  * Identity.loss}, the paper's sampler {@link #sample}. What tests it: MeanFlowTest finds the target
@@ -131,7 +131,8 @@ public final class MeanFlow implements Distiller {
     /**
      * The teacher's flow; half of the samples apart, because v is known already, and times further
      * apart than the paper's for ImageNet (nearer its own for CIFAR-10), because one step goes all
-     * the way.
+     * the way. Points have p = 0: with p = 1 what is far from its target, as all of one step's are,
+     * hardly counts (43 times the floor in one step, 6 with p = 0).
      */
     public static Config of(Preset preset) {
       boolean few = preset.isPoints();
@@ -139,20 +140,23 @@ public final class MeanFlow implements Distiller {
       double mean = -0.8 + Math.log(preset.shift());
       double deviation = 2.0;
       double unit = Preconditioning.Edm.SIGMA_DATA * preset.shift();
+      int drawn = preset.sampleSteps(1);
       return new Config(
           Velocity.TEACHER,
           steps,
-          few ? 1e-3 : 3e-4,
+          few ? 5e-4 : 3e-4,
           LrSchedule.warmUp(100).times(LrSchedule.cosineToZero(steps)),
           mean,
           deviation,
           0.5,
-          1,
+          few ? 0 : 1,
           1e-3,
           0,
           Ema.Kind.powerWidth(0.1),
           10,
-          Renoising.of(Renoising.top(mean, deviation), unit, preset.sampleSteps(1)));
+          few
+              ? Renoising.ofPoints(ConsistencyLearning.mostNoise(preset), drawn)
+              : Renoising.of(Renoising.top(mean, deviation), unit, drawn));
     }
 
     public Config {
@@ -258,6 +262,14 @@ public final class MeanFlow implements Distiller {
     }
   }
 
+  /**
+   * What the network is told of r. Features of r itself that turn many times on the way from 0 to 1
+   * make of each r another problem: digits came out as means of their classes.
+   */
+  static double told(NetworkDenoiser student, double t, double r) {
+    return student.network().guidanceWavelength() * r / t;
+  }
+
   /** The student's raw output at these points, with its tangent along (v, 1) times t − r. */
   static Var evaluate(NetworkDenoiser student, Points at, Tape tape, StepInput in, Dropout mask) {
     TrigNetwork network = TrigNetwork.of(NAME, student.preconditioning());
@@ -267,9 +279,13 @@ public final class MeanFlow implements Distiller {
     double[] alongZ = new double[n];
     double[] number = new double[n];
     double[] ofNumber = new double[n];
+    double[] told = new double[n];
+    double[] ofTold = new double[n];
     for (int i = 0; i < n; i++) {
       Coefficients c = Coefficients.at(network, at.t[i]);
       double span = at.t[i] - at.r[i];
+      told[i] = told(student, at.t[i], at.r[i]);
+      ofTold[i] = -span * told[i] / at.t[i];
       scale[i] = 1 / c.h;
       alongV[i] = span / c.h;
       alongZ[i] = -span * c.dh / (c.h * c.h);
@@ -280,7 +296,8 @@ public final class MeanFlow implements Distiller {
         RowOps.combine(in.perSample(alongV), at.velocity, in.perSample(alongZ), at.z);
     Var x = tape.input(RowOps.scale(in.perSample(scale), at.z)).withTangent(direction);
     Var noise = Var.dual(in.perSample(number), in.perSample(ofNumber));
-    Condition condition = new Condition(noise, in.labels(), in.perSample(at.r));
+    Var end = Var.dual(in.perSample(told), in.perSample(ofTold));
+    Condition condition = new Condition(noise, in.labels(), end);
     return student.network().forward(x, condition, mask);
   }
 
@@ -337,7 +354,8 @@ public final class MeanFlow implements Distiller {
         double t = levels[i] / (1 + levels[i]);
         double r = i + 1 < levels.length ? levels[i + 1] / (1 + levels[i + 1]) : 0;
         Tensor level = Samplers.level(x, levels[i]);
-        Tensor end = student.weighted(Samplers.level(x, r)).denoise(x, level, labels);
+        Tensor told = Samplers.level(x, told(student, t, r));
+        Tensor end = student.weighted(told).denoise(x, level, labels);
         // z_r = (r/t) z_t + (1 − r/t) D with z = (1 − t) x, and x_r = z_r/(1 − r).
         x =
             x.mul((float) (r * (1 - t) / (t * (1 - r))))

@@ -147,11 +147,11 @@ public final class Mlp implements Network {
     }
   }
 
-  private Var guidanceTerm(Var x, Tensor guidance) {
+  private Var guidanceTerm(Var x, Var guidance) {
     if (guidanceLayer == null) {
       throw new IllegalArgumentException("Mlp: this configuration takes no guidance weight");
     }
-    Var features = guidanceFeatures.forward(Var.constant(guidance), x);
+    Var features = guidanceFeatures.forward(guidance, x);
     return guidanceLayer.forward(features);
   }
 

@@ -37,6 +37,14 @@ public interface Network extends AutoCloseable {
   }
 
   /**
+   * How far a weight of guidance goes until the quickest of its features has turned once: who has
+   * another number told in its place keeps it within.
+   */
+  default double guidanceWavelength() {
+    return 1;
+  }
+
+  /**
    * This network, which computes in a precision from now on; inputs and answers stay F32.
    *
    * @throws IllegalArgumentException if it knows F32 only

@@ -226,6 +226,11 @@ public final class UNet implements Network {
   }
 
   @Override
+  public double guidanceWavelength() {
+    return UNetEmbedding.GUIDANCE_WAVELENGTH;
+  }
+
+  @Override
   public Var forward(Var x, Condition condition, Dropout dropout) {
     try (Scope scope = Scope.open()) {
       return scope.keep(run(scope, x, condition, dropout).output());

@@ -23,6 +23,9 @@ final class UNetEmbedding implements AutoCloseable {
 
   private static final float GUIDANCE_SCALE = 1000f;
 
+  /** Of the quickest feature of a guidance weight. */
+  static final double GUIDANCE_WAVELENGTH = 2 * Math.PI / GUIDANCE_SCALE;
+
   private final UNetConfig config;
   private final TimeEmbedding time;
   private final TimeEmbedding guidanceFeatures;
@@ -113,11 +116,11 @@ final class UNetEmbedding implements AutoCloseable {
     }
   }
 
-  private Var guidanceTerm(Var x, Tensor guidance) {
+  private Var guidanceTerm(Var x, Var guidance) {
     if (guidanceFeatures == null) {
       throw new IllegalArgumentException("UNet: this configuration takes no guidance weight");
     }
-    return guidanceProjection.forward(guidanceFeatures.forward(Var.constant(guidance), x));
+    return guidanceProjection.forward(guidanceFeatures.forward(guidance, x));
   }
 
   private Var rows(Var x, Tensor labels) {

@@ -101,7 +101,8 @@ public record NetworkDenoiser(
     if (weights == null && network.takesGuidance()) {
       weights = Samplers.level(x.value(), guidanceWeight);
     }
-    return new Condition(Var.constant(c.noise), labels, weights);
+    return new Condition(
+        Var.constant(c.noise), labels, weights == null ? null : Var.constant(weights));
   }
 
   /** The four scalings of every sample. */
