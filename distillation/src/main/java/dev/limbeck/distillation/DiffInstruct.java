@@ -20,7 +20,7 @@ import dev.limbeck.distillation.MatchingConfig.Training;
  *   <li>IKL = ∫ w(σ) KL(p_G,σ ‖ p_σ) dσ, its gradient E w (s_G − s_p) ∂x/∂θ, equation 5 and theorem
  *       1. In denoisers, s_G − s_p = (S_G − D)/σ²: the released code takes w = σ² times the
  *       lognormal density of EDM's training, which leaves (S_G − D) itself: {@link
- *       DistributionMatching#matchingTarget} with {@link Normaliser#NONE}, summed over pixels.
+ *       MatchingGradient#target} with {@link Normaliser#NONE}, summed over pixels.
  *   <li>Critic first, on samples of its own; then the generator on others, algorithm 1: {@link
  *       Rhythm#FRESH}, one step each.
  *   <li>Teacher and critic see the same dropout masks in the difference (released code): {@link
@@ -33,8 +33,8 @@ import dev.limbeck.distillation.MatchingConfig.Training;
  *   <li>What goes wrong: modes lost, the divergence being the reverse one and levels small;
  *       learning rates taken from methods that average over pixels where gradients are clipped; a
  *       generator faster than its critic.
- *   <li>Tests: {@code DistributionMatchingTest}: the gradient is σ² ∂KL/∂(a, b) for a normal
- *       generator a z + b, and its flow ends at (√v, m).
+ *   <li>Tests: {@code MatchingGradientTest}: the gradient is σ² ∂KL/∂(a, b) for a normal generator
+ *       a z + b, and its flow ends at (√v, m).
  * </ul>
  *
  * @paper Luo et al. 2023, arXiv 2305.18455

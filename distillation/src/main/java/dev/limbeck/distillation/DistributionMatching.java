@@ -6,18 +6,13 @@ import dev.limbeck.autograd.Var;
 import dev.limbeck.distillation.MatchingConfig.Features;
 import dev.limbeck.distillation.MatchingConfig.Inputs;
 import dev.limbeck.distillation.MatchingConfig.Metric;
-import dev.limbeck.distillation.MatchingConfig.Normaliser;
-import dev.limbeck.distillation.MatchingConfig.Reduction;
 import dev.limbeck.distillation.MatchingConfig.Rhythm;
 import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.NoiseLevels;
-import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
 import dev.limbeck.distillation.diffusion.Samplers.Sampler;
 import dev.limbeck.kernels.Device;
-import dev.limbeck.kernels.Scope;
-import dev.limbeck.kernels.op.MatchingTarget;
 import dev.limbeck.nn.Params;
 import dev.limbeck.nn.optim.AdamW;
 import dev.limbeck.nn.optim.Ema;
@@ -60,10 +55,10 @@ public final class DistributionMatching implements InputDriven {
 
   private final String name;
   private final MatchingConfig config;
-  private final Denoiser teacher;
   private final NetworkDenoiser generator;
   private final NetworkDenoiser result;
   private final NetworkDenoiser critic;
+  private final MatchingGradient gradient;
   private final Discriminator discriminator;
   private final TeacherPairs pairs;
   private final AdamW generatorOptimizer;
@@ -85,7 +80,7 @@ public final class DistributionMatching implements InputDriven {
   private record Generated(Tensor images, Tensor labels, Tensor origin) {}
 
   /** What a generator is given: noise of a level, and classes; and what its critic is told. */
-  private record GeneratorInput(Tensor noisy, Tensor level, Tensor labels, Tensor origin) {}
+  record GeneratorInput(Tensor noisy, Tensor level, Tensor labels, Tensor origin) {}
 
   /**
    * Prepares training of a generator and a critic that start as the teacher.
@@ -97,12 +92,12 @@ public final class DistributionMatching implements InputDriven {
   public DistributionMatching(String name, MatchingConfig config, Teacher teacher, int batch) {
     this.name = name;
     this.config = config;
-    this.teacher = teacher.denoiser();
     this.classes = teacher.classes();
     this.simulated = config.inputs() == Inputs.SIMULATED;
-    check(teacher);
     this.generator = teacher.student();
     this.critic = freshCritic(teacher);
+    this.gradient = new MatchingGradient(config, teacher.denoiser(), critic);
+    check(teacher);
     MatchingConfig.Training training = config.training();
     this.generatorOptimizer = adam(generator.network().params(), training.generatorRate());
     criticOptimizers.add(adam(critic.network().params(), training.criticRate()));
@@ -112,7 +107,7 @@ public final class DistributionMatching implements InputDriven {
     }
     this.pairs =
         config.regression().isOn()
-            ? new TeacherPairs(config.regression(), teacher, current(), device())
+            ? new TeacherPairs(config.regression(), teacher, gradient.teacher(), device())
             : null;
     if (training.emaHalfLife() > 0) {
       Ema.Kind kind = Ema.Kind.halfLife(training.emaHalfLife(), training.emaRampUp());
@@ -133,7 +128,7 @@ public final class DistributionMatching implements InputDriven {
               + ": the teacher's features are asked for, and it is no network; a classifier on the"
               + " critic's features and the metric L2 fit every teacher");
     }
-    if (config.training().dropout() > 0 && !(current() instanceof NetworkDenoiser)) {
+    if (config.training().dropout() > 0 && !(gradient.teacher() instanceof NetworkDenoiser)) {
       throw new IllegalArgumentException(
           name
               + ": dropout is to be the same in teacher and critic, and this teacher takes none; a"
@@ -205,7 +200,7 @@ public final class DistributionMatching implements InputDriven {
 
     @Override
     public Denoiser teacher(long step, double[] guidance) {
-      return current();
+      return gradient.teacher();
     }
   }
 
@@ -260,7 +255,7 @@ public final class DistributionMatching implements InputDriven {
     for (int j = 0; j < last; j++) {
       Tensor clean = generator.denoise(state, Samplers.level(state, levels[j]), labels);
       Tensor fresh = in.noise("generator" + use + (j + 1));
-      state = addNoise(clean, Samplers.level(state, levels[j + 1]), fresh);
+      state = MatchingGradient.addNoise(clean, Samplers.level(state, levels[j + 1]), fresh);
     }
     Tensor level = Samplers.level(state, levels[last]);
     return new GeneratorInput(state, level, labels, origin(in, last));
@@ -274,15 +269,6 @@ public final class DistributionMatching implements InputDriven {
     double[] numbers = new double[in.size()];
     Arrays.fill(numbers, level);
     return in.perSample(numbers);
-  }
-
-  private static Tensor addNoise(Tensor images, Tensor level, Tensor noise) {
-    return RowOps.combine(Samplers.level(images, 1), images, level, noise);
-  }
-
-  private Dropout dropout(StepInput in, String stream) {
-    double rate = config.training().dropout();
-    return rate == 0 ? Dropout.off() : new Dropout((float) rate, in.stream(stream).nextKey());
   }
 
   /** What both have in common. */
@@ -323,7 +309,7 @@ public final class DistributionMatching implements InputDriven {
     @Override
     public Var loss(Tape tape, StepInput in) {
       GeneratorInput input = generatorInput(in, "");
-      Dropout dropout = dropout(in, "generatorDropout");
+      Dropout dropout = gradient.dropout(in, "generatorDropout");
       Var x = generator.denoise(tape.input(input.noisy), input.level, input.labels, null, dropout);
       if (config.critic().rhythm() != Rhythm.FRESH) {
         generated = new Generated(tape.keep(x).value(), input.labels, input.origin);
@@ -334,7 +320,7 @@ public final class DistributionMatching implements InputDriven {
           tape.keep(input.origin);
         }
       }
-      Var loss = matchingLoss(in, x, input);
+      Var loss = gradient.loss(in, x, input);
       if (discriminator != null) {
         Var logits = discriminate(in, x, input.labels, "fool").logits;
         float weight = (float) config.adversarial().generatorWeight();
@@ -342,86 +328,6 @@ public final class DistributionMatching implements InputDriven {
       }
       return pairs == null ? loss : loss.add(pairs.loss(tape, in, generator, config.levels()[0]));
     }
-  }
-
-  private Var matchingLoss(StepInput in, Var x, GeneratorInput of) {
-    MatchingConfig.Match match = config.match();
-    double[] sigma = match.noise().draw(in, "match");
-    double[] weight = new double[sigma.length];
-    int width = x.value().size() / weight.length;
-    for (int i = 0; i < weight.length; i++) {
-      weight[i] = weight(sigma[i]) * (match.reduction() == Reduction.SUM ? width : 1);
-    }
-    Tensor target = matchingTarget(in, x.value(), in.perSample(sigma), of);
-    return RowOps.meanSquaredError(x, target, in.perSample(weight));
-  }
-
-  /** Half, times what the gradient is multiplied by at this level. */
-  double weight(double sigma) {
-    double w = config.match().vpFactor() ? 1 / Math.sqrt(1 + sigma * sigma) : 1;
-    if (config.match().normaliser() == Normaliser.EXPECTED) {
-      w /= new Preconditioning.Edm().out(sigma);
-    }
-    return w / 2;
-  }
-
-  private Tensor matchingTarget(StepInput in, Tensor x, Tensor level, GeneratorInput of) {
-    try (Scope scope = Scope.open()) {
-      Tensor noisy = addNoise(x, level, in.noise("match"));
-      // The same masks in both: their difference is then that of the estimates.
-      Dropout dropout = dropout(in, "matchDropout");
-      Tensor real = denoise(current(), noisy, level, of, dropout);
-      Tensor believed = denoise(critic, noisy, level, of, dropout);
-      boolean normalised = config.match().normaliser() == Normaliser.PER_SAMPLE;
-      return scope.keep(matchingTarget(x, real, believed, normalised));
-    }
-  }
-
-  /** The teacher, or what stands for it now. */
-  private Denoiser current() {
-    return teacher instanceof SwitchedDenoiser switched ? switched.current() : teacher;
-  }
-
-  private static Tensor denoise(
-      Denoiser denoiser, Tensor x, Tensor level, GeneratorInput of, Dropout dropout) {
-    if (denoiser instanceof NetworkDenoiser network) {
-      Tensor told = network.network().takesGuidance() ? of.origin : null;
-      return network.denoise(Var.constant(x), level, of.labels, told, dropout).value();
-    }
-    return told(denoiser, of.origin).denoise(x, level, of.labels);
-  }
-
-  /** With the level told to whom it is told that stands in the teacher's place, guided or not. */
-  private static Denoiser told(Denoiser denoiser, Tensor origin) {
-    if (origin != null && denoiser instanceof Denoiser.Guided guided) {
-      return told(guided.whole(), origin).guided(guided.g());
-    }
-    boolean takes =
-        origin != null
-            && denoiser instanceof NetworkDenoiser network
-            && network.network().takesGuidance();
-    return takes ? ((NetworkDenoiser) denoiser).weighted(origin) : denoiser;
-  }
-
-  /**
-   * x − (D_f − D_r)/mean|x − D_r|, or without the divisor: half the squared distance to it has the
-   * matching gradient.
-   *
-   * @param real D_r
-   * @param believed D_f
-   */
-  static Tensor matchingTarget(Tensor x, Tensor real, Tensor believed, boolean normalised) {
-    Tensor target = Tensor.empty(x.device(), x.shape());
-    x.device()
-        .execute(
-            new MatchingTarget(
-                x.dim(0),
-                normalised,
-                x.buffer(),
-                real.buffer(),
-                believed.buffer(),
-                target.buffer()));
-    return target;
   }
 
   // ---- critic and classifier ----
@@ -496,8 +402,8 @@ public final class DistributionMatching implements InputDriven {
       weight[i] = config.critic().weighted() ? critic.preconditioning().lossWeight(sigma[i]) : 1;
     }
     Tensor level = in.perSample(sigma);
-    Tensor noisy = addNoise(fake.images, level, in.noise("critic"));
-    Dropout dropout = dropout(in, "criticDropout");
+    Tensor noisy = MatchingGradient.addNoise(fake.images, level, in.noise("critic"));
+    Dropout dropout = gradient.dropout(in, "criticDropout");
     Var answer = critic.denoise(tape.input(noisy), level, fake.labels, fake.origin, dropout);
     return RowOps.meanSquaredError(answer, fake.images, in.perSample(weight));
   }

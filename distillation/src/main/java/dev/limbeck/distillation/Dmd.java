@@ -21,9 +21,8 @@ import dev.limbeck.distillation.diffusion.NoiseLevels;
  * <ul>
  *   <li>∇ = E w_t α_t (s_f − s_r) ∂x/∂θ with w_t = (σ_t²/α_t) · C S/‖μ_r − x‖₁, equations 7 and 8:
  *       the difference of the denoisers' answers over its mean distance, {@link
- *       DistributionMatching#matchingTarget}. On the variance-preserving process equation 7 has a
- *       factor α_t besides ({@link Match#vpFactor}), which the released code leaves out; on EDM's
- *       it is 1.
+ *       MatchingGradient#target}. On the variance-preserving process equation 7 has a factor α_t
+ *       besides ({@link Match#vpFactor}), which the released code leaves out; on EDM's it is 1.
  *   <li>L_reg = E d(G(z), y), y the teacher's result for z, equation 9: {@link TeacherPairs}. The
  *       paper's d is LPIPS; here {@link Metric}.
  *   <li>Critic: denoising of generated samples, one step for each of the generator's, equation 6.
@@ -32,7 +31,7 @@ import dev.limbeck.distillation.diffusion.NoiseLevels;
  *       stays.
  *   <li>What goes wrong: blur where the regression outweighs the matching; modes lost without it,
  *       and oscillation, the critic having but one step; pairs of another teacher or guidance.
- *   <li>Tests: {@code DistributionMatchingTest}, {@code TeacherPairsTest}, {@code Dmd2MixtureTest}.
+ *   <li>Tests: {@code MatchingGradientTest}, {@code TeacherPairsTest}, {@code Dmd2MixtureTest}.
  * </ul>
  *
  * @paper Yin et al. 2023, arXiv 2311.18828

@@ -21,9 +21,8 @@ import java.util.Arrays;
  * <p>Method card:
  *
  * <ul>
- *   <li>∇ = E (D_f − D_r)/mean|x − D_r| ∂x/∂θ, section 4.1: {@link
- *       DistributionMatching#matchingTarget}; against closed forms in {@code
- *       DistributionMatchingTest}.
+ *   <li>∇ = E (D_f − D_r)/mean|x − D_r| ∂x/∂θ, section 4.1: {@link MatchingGradient#target};
+ *       against closed forms in {@code MatchingGradientTest}.
  *   <li>Five critic steps for each of the generator's, section 4.2: {@link Critic}. A critic that
  *       follows at rate κ a generator that moves at rate g oscillates where κ &lt; 4g.
  *   <li>GAN on noised samples, section 4.3: {@link Adversarial}; {@code Dmd2MixtureTest} has it
