@@ -263,8 +263,8 @@ public final class MeanFlow implements Distiller {
   }
 
   /**
-   * What the network is told of r. Features of r itself that turn many times on the way from 0 to 1
-   * make of each r another problem: digits came out as means of their classes.
+   * What the network is told of r, within one wavelength: features of r itself that turn many times
+   * on the way from 0 to 1 make of each r another problem.
    */
   static double told(NetworkDenoiser student, double t, double r) {
     return student.network().guidanceWavelength() * r / t;
