@@ -1,5 +1,13 @@
 package dev.limbeck.distillation;
 
+import static dev.limbeck.distillation.ConsistencyToys.GAUSSIAN;
+import static dev.limbeck.distillation.ConsistencyToys.MAX;
+import static dev.limbeck.distillation.ConsistencyToys.MIN;
+import static dev.limbeck.distillation.ConsistencyToys.distillation;
+import static dev.limbeck.distillation.ConsistencyToys.input;
+import static dev.limbeck.distillation.ConsistencyToys.mlp;
+import static dev.limbeck.distillation.ConsistencyToys.teacher;
+import static dev.limbeck.distillation.ConsistencyToys.training;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -8,18 +16,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.limbeck.autograd.Tape;
 import dev.limbeck.autograd.Var;
 import dev.limbeck.distillation.ConsistencyLearning.Weighting;
-import dev.limbeck.distillation.diffusion.Denoiser;
-import dev.limbeck.distillation.diffusion.ExactDenoisers;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
-import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.distillation.diffusion.Preconditioning;
-import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
-import dev.limbeck.nn.Mlp;
 import dev.limbeck.nn.Network;
 import dev.limbeck.nn.Params;
-import dev.limbeck.nn.optim.LrSchedule;
 import dev.limbeck.tensor.Dropout;
 import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
@@ -31,46 +33,6 @@ import org.junit.jupiter.api.Test;
 
 /** The consistency methods against closed forms, without training. */
 class ConsistencyLearningTest {
-  /** The variance of the data that the table of one-pass maps is for. */
-  private static final double VARIANCE = .25;
-
-  private static final double MIN = NoiseLevels.SIGMA_MIN;
-  private static final double MAX = NoiseLevels.SIGMA_MAX;
-  private static final Denoiser GAUSSIAN =
-      ExactDenoisers.gaussian(new double[] {0}, new double[] {VARIANCE});
-
-  private static ConsistencyLearning.Training training(long steps, double dropout) {
-    return new ConsistencyLearning.Training(
-        steps, 1e-2, LrSchedule.constant(), null, dropout, 10, new double[] {MAX, 1}, 1);
-  }
-
-  private static Teacher teacher(Denoiser denoiser, Teacher.Blueprint blueprint) {
-    return new Teacher(denoiser, null, blueprint, new Preconditioning.Edm(), Shape.of(1), 0);
-  }
-
-  private static Teacher.Blueprint mlp(Device device, int dimensions) {
-    return guided -> new Mlp(Mlp.Config.toy(dimensions, 0), device, Rng.of(4));
-  }
-
-  private static StepInput input(Device device, int count) {
-    Tensor x = Rng.of(1).normal(device, Shape.of(count, 1)).mul((float) Math.sqrt(VARIANCE));
-    return new StepInput(0, Rng.of(2), x, null);
-  }
-
-  private static ConsistencyDistillation distillation(
-      int nodes, ProgressiveDistillation.Solver solver, Teacher.Blueprint blueprint) {
-    return new ConsistencyDistillation(
-        new ConsistencyDistillation.Config(
-            training(1, 0),
-            new ConsistencyMetric.SquaredL2(),
-            Weighting.UNIFORM,
-            NoiseLevels.karras(nodes),
-            solver,
-            0),
-        teacher(GAUSSIAN, blueprint),
-        1);
-  }
-
   // ---- what a step does ----
 
   @Test

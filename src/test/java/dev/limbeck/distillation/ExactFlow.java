@@ -50,9 +50,8 @@ final class ExactFlow implements Network {
     Var from = variance.add(square);
     Var d;
     if (toAnyTime) {
-      // With r = t times what is told, and σ_r = r/(1 − r): x_r = m + √((v + σ_r²)/(v + σ²)) (x −
-      // m),
-      // z = x/(1 + σ), u = (z − z_r)/(t − r), and D = z − t u.
+      // With r = t times what is told, σ_r = r/(1 − r) and z = x/(1 + σ):
+      // x_r = m + √((v + σ_r²)/(v + σ²)) (x − m), u = (z − z_r)/(t − r), D = z − t u.
       Var t = sigma.div(sigma.add(1f));
       Var r = condition.guidance().reshape(n, 1).mul(t);
       Var rest = r.neg().add(1f);
