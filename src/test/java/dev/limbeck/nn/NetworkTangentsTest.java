@@ -17,12 +17,16 @@ import dev.limbeck.tensor.Dropout;
 import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Jacobian-vector products of whole networks, along the input, the noise condition, and both. */
+/**
+ * Jacobian-vector products of whole networks, along the input, the noise condition, the weight of
+ * guidance where there is an input for it, and every choice of them.
+ */
 class NetworkTangentsTest {
   private static final float STEP = 5e-3f;
 
@@ -37,8 +41,17 @@ class NetworkTangentsTest {
 
   private static final Dropout DROPOUT = new Dropout(0.5f, 77);
 
-  /** A network with fixed arguments: what it answers when x and t move along a direction. */
-  private record Case(Network network, Tensor x, Tensor labels, Tensor guidance) {
+  private static final int X = 1;
+  private static final int T = 2;
+  private static final int GUIDANCE = 4;
+
+  /** A network with fixed arguments: what it answers when they move along a direction. */
+  private record Case(Network network, Tensor x, Tensor labels, boolean guided) {
+    /** Bits of everything that can move. */
+    int all() {
+      return guided ? X | T | GUIDANCE : X | T;
+    }
+
     Tensor t() {
       return Tensor.of(x.device(), Shape.of(2), 0.3f, 1.7f);
     }
@@ -51,35 +64,58 @@ class NetworkTangentsTest {
       return Tensor.of(x.device(), Shape.of(2), 0.8f, -0.6f);
     }
 
-    Var run(Var input, Var noise) {
-      return network.forward(
-          input,
-          new Condition(noise, labels, guidance == null ? null : Var.constant(guidance)),
-          DROPOUT);
+    /** Within one wavelength, and moving no faster than t does. */
+    Tensor guidance() {
+      float unit = (float) network.guidanceWavelength();
+      return Tensor.of(x.device(), Shape.of(2), 0.3f * unit, 0.6f * unit);
     }
 
-    float[] moved(boolean ofX, boolean ofT, float distance) {
+    Tensor alongGuidance() {
+      float unit = (float) network.guidanceWavelength();
+      return Tensor.of(x.device(), Shape.of(2), 0.1f * unit, -0.2f * unit);
+    }
+
+    Var run(Var input, Var noise, Var guidance) {
+      return network.forward(input, new Condition(noise, labels, guidance), DROPOUT);
+    }
+
+    /** With tangents of the arguments that move. */
+    Var dual(int moving) {
+      return run(
+          Var.dual(x, (moving & X) > 0 ? alongX() : null),
+          Var.dual(t(), (moving & T) > 0 ? alongT() : null),
+          guided ? Var.dual(guidance(), (moving & GUIDANCE) > 0 ? alongGuidance() : null) : null);
+    }
+
+    float[] moved(int moving, float distance) {
       try (Scope scope = Scope.open()) {
-        Tensor movedX = ofX ? x.add(alongX().mul(distance)) : x;
-        Tensor movedT = ofT ? t().add(alongT().mul(distance)) : t();
-        return run(Var.constant(movedX), Var.constant(movedT)).value().toFloats();
+        Tensor movedX = (moving & X) > 0 ? x.add(alongX().mul(distance)) : x;
+        Tensor movedT = (moving & T) > 0 ? t().add(alongT().mul(distance)) : t();
+        Tensor movedGuidance =
+            (moving & GUIDANCE) > 0 ? guidance().add(alongGuidance().mul(distance)) : guidance();
+        return run(
+                Var.constant(movedX),
+                Var.constant(movedT),
+                guided ? Var.constant(movedGuidance) : null)
+            .value()
+            .toFloats();
       }
     }
   }
 
   private static void check(Case c, String what) {
-    for (int with = 1; with <= 3; with++) {
-      boolean ofX = (with & 1) > 0;
-      boolean ofT = (with & 2) > 0;
-      String which = what + (ofX ? ", x" : "") + (ofT ? ", t" : "");
+    for (int moving = 1; moving <= c.all(); moving++) {
+      String which =
+          what
+              + ((moving & X) > 0 ? ", x" : "")
+              + ((moving & T) > 0 ? ", t" : "")
+              + ((moving & GUIDANCE) > 0 ? ", guidance" : "");
       try (Scope scope = Scope.open()) {
-        Var x = Var.dual(c.x(), ofX ? c.alongX() : null);
-        Var t = Var.dual(c.t(), ofT ? c.alongT() : null);
-        Var y = c.run(x, t);
-        assertArrayEquals(c.moved(false, false, 0), y.value().toFloats(), which + ": the value");
+        Var y = c.dual(moving);
+        assertArrayEquals(c.moved(0, 0), y.value().toFloats(), which + ": the value");
         float[] tangent = y.tangent().toFloats();
-        float[] right = c.moved(ofX, ofT, STEP);
-        float[] left = c.moved(ofX, ofT, -STEP);
+        float[] right = c.moved(moving, STEP);
+        float[] left = c.moved(moving, -STEP);
         double error = 0;
         for (int i = 0; i < tangent.length; i++) {
           error += Math.pow((right[i] - left[i]) / (2.0 * STEP) - tangent[i], 2);
@@ -95,18 +131,29 @@ class NetworkTangentsTest {
   /** ⟨u, J v⟩ = ⟨Jᵀ u, v⟩, recorded and with tangents at once. */
   private static void checkAdjoint(Case c, String what) {
     try (Tape tape = Tape.open(List.of())) {
-      Tensor alongX = c.alongX();
-      Tensor alongT = c.alongT();
-      Var x = tape.inputWithGradient(c.x());
-      Var t = tape.inputWithGradient(c.t());
-      Var y = c.run(x.withTangent(alongX), t.withTangent(alongT));
+      List<Tensor> along = new ArrayList<>(List.of(c.alongX(), c.alongT()));
+      List<Var> inputs =
+          new ArrayList<>(List.of(tape.inputWithGradient(c.x()), tape.inputWithGradient(c.t())));
+      if (c.guided()) {
+        along.add(c.alongGuidance());
+        inputs.add(tape.inputWithGradient(c.guidance()));
+      }
+      List<Var> duals = new ArrayList<>();
+      for (int i = 0; i < inputs.size(); i++) {
+        duals.add(inputs.get(i).withTangent(along.get(i)));
+      }
+      Var y = c.run(duals.get(0), duals.get(1), c.guided() ? duals.get(2) : null);
       Tensor u = Rng.of(6).normal(c.x().device(), y.shape());
       double[] forward = product(u, y.tangent());
       tape.backward(y, u);
-      double[] throughX = product(x.gradient(), alongX);
-      double[] throughT = product(t.gradient(), alongT);
-      double size = forward[1] + throughX[1] + throughT[1];
-      assertEquals(forward[0], throughX[0] + throughT[0], ADJOINT * size, what + ": adjoint");
+      double sum = 0;
+      double size = forward[1];
+      for (int i = 0; i < inputs.size(); i++) {
+        double[] through = product(inputs.get(i).gradient(), along.get(i));
+        sum += through[0];
+        size += through[1];
+      }
+      assertEquals(forward[0], sum, ADJOINT * size, what + ": adjoint");
     }
   }
 
@@ -136,8 +183,7 @@ class NetworkTangentsTest {
     UNetTest.perturb(net.params());
     int side = 4 * config.sideMultiple();
     Tensor x = Rng.of(2).normal(device, Shape.of(2, side, side / 2, config.inChannels()));
-    Tensor guidance = config.guidanceInput() ? Tensor.of(device, Shape.of(2), 1f, 2f) : null;
-    return new Case(net, x, UNetTest.labels(config, device), guidance);
+    return new Case(net, x, UNetTest.labels(config, device), config.guidanceInput());
   }
 
   /**
@@ -185,7 +231,7 @@ class NetworkTangentsTest {
           UNet net = new UNet(config, device, Rng.of(1))) {
         Case c = of(net);
         net.in(i == 0 ? Precision.F32 : Precision.BF16);
-        Var y = c.run(Var.dual(c.x(), c.alongX()), Var.dual(c.t(), c.alongT()));
+        Var y = c.dual(X | T);
         tangents[i] = y.tangent().toFloats();
       }
     }
@@ -213,8 +259,7 @@ class NetworkTangentsTest {
         UNetTest.perturb(net.params());
         Tensor x = Rng.of(2).normal(device, Shape.of(2, 3));
         Tensor labels = Tensor.of(device, Shape.of(2), 1, 3);
-        Tensor guidance = Tensor.of(device, Shape.of(2), 1f, 2f);
-        check(new Case(net, x, labels, guidance), time.toString());
+        check(new Case(net, x, labels, true), time.toString());
       }
     }
   }
@@ -233,7 +278,7 @@ class NetworkTangentsTest {
         net.params().zeroGradients();
         try (Tape tape = Tape.open(net.params().list())) {
           Var x = tape.inputWithGradient(c.x());
-          Var y = c.run(x.withTangent(c.alongX()), Var.dual(c.t(), c.alongT()));
+          Var y = c.run(x.withTangent(c.alongX()), Var.dual(c.t(), c.alongT()), null);
           tangents[i] = y.tangent().toFloats();
           tape.backward(y.square().mean());
           gradients[i] = x.gradient().toFloats();
@@ -258,7 +303,7 @@ class NetworkTangentsTest {
           Tensor along = c.alongX();
           long before = device.memory().liveBytes();
           device.resetPeak();
-          Var y = c.run(Var.dual(c.x(), i == 1 ? along : null), Var.constant(c.t()));
+          Var y = c.run(Var.dual(c.x(), i == 1 ? along : null), Var.constant(c.t()), null);
           assertTrue((i == 1) == (y.tangent() != null));
           peak[i] = device.memory().peakBytes() - before;
         }
@@ -274,7 +319,7 @@ class NetworkTangentsTest {
         Scope scope = Scope.open();
         UNet net = new UNet(UNetConfig.toy(2), device, Rng.of(1))) {
       Case c = of(net);
-      assertNull(c.run(Var.constant(c.x()), Var.constant(c.t())).tangent());
+      assertNull(c.dual(0).tangent());
     }
   }
 }
