@@ -46,11 +46,11 @@ public interface Ranges {
     int runs = (count + grain - 1) / grain;
     if (runs <= 1) {
       if (count > 0) {
-        body.run(0, count);
+        Apart.run(body, 0, count);
       }
       return;
     }
-    chunks(runs, chunk -> body.run(chunk * grain, Math.min(count, (chunk + 1) * grain)));
+    chunks(runs, i -> Apart.run(body, i * grain, Math.min(count, (i + 1) * grain)));
   }
 
   /**

@@ -1,5 +1,6 @@
 package dev.limbeck.kernels.cpu;
 
+import dev.limbeck.kernels.Apart;
 import dev.limbeck.kernels.Ranges;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
@@ -53,7 +54,7 @@ final class WorkerPool implements Ranges, AutoCloseable {
       int finished = 0;
       for (int chunk = next.getAndIncrement(); chunk < count; chunk = next.getAndIncrement()) {
         try {
-          body.run(chunk);
+          Apart.run(body, chunk);
         } catch (Throwable t) {
           failure = t;
         }
@@ -155,7 +156,7 @@ final class WorkerPool implements Ranges, AutoCloseable {
 
   private static void runAll(int count, Chunk body) {
     for (int chunk = 0; chunk < count; chunk++) {
-      body.run(chunk);
+      Apart.run(body, chunk);
     }
   }
 
