@@ -41,6 +41,7 @@ class MeanFlowTest {
         LrSchedule.cosineToZero(steps),
         -.8,
         2.2,
+        80,
         apart,
         power,
         1e-3,

@@ -126,6 +126,7 @@ final class Toys {
                 LrSchedule.constant(),
                 -.4,
                 1,
+                80,
                 .5,
                 1,
                 1e-3,

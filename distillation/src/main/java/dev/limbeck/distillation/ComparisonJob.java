@@ -108,13 +108,13 @@ public final class ComparisonJob {
     }
     try {
       Map<String, Object> result = Json.parseObject(Files.readString(file));
-      if (!scale.settings().equals(result.get(SETTINGS))) {
+      if (!scale.settings(cell).equals(result.get(SETTINGS))) {
         throw new TrainingException(
             file
                 + " was measured with other settings ("
                 + result.get(SETTINGS)
                 + ", this run has "
-                + scale.settings()
+                + scale.settings(cell)
                 + "): choose another --out, or remove it");
       }
       results.add(cell, result);
@@ -126,7 +126,7 @@ public final class ComparisonJob {
 
   private void keep(ComparisonCell cell, Map<String, Object> found) {
     Map<String, Object> result = new LinkedHashMap<>(found);
-    result.put(SETTINGS, scale.settings());
+    result.put(SETTINGS, scale.settings(cell));
     SafeFiles.write(cell.folder(options.out).resolve(RESULT), Json.writePretty(result) + "\n");
     results.add(cell, result);
     lines.accept(cell.id());

@@ -68,16 +68,29 @@ record ComparisonScale(
     return name.equals("quick");
   }
 
-  /** Identifies what results depend on. */
+  /** What every cell depends on, in words. */
   String settings() {
+    return ofDigits() + "; " + ofPoints();
+  }
+
+  /** What a cell's result depends on: one that was measured with other settings is of no use. */
+  String settings(ComparisonCell cell) {
+    return cell.data().equals("rates") ? name : cell.isOnPoints() ? ofPoints() : ofDigits();
+  }
+
+  private String ofDigits() {
     return String.format(
-        "%s, %d images of training in batches of %d, %d evaluated; points %s in batches of %d",
+        "%s digits, %d images of training in batches of %d, %d evaluated",
+        name, images, digits.batch(), digits.evaluated());
+  }
+
+  private String ofPoints() {
+    return String.format(
+        "%s points, %s in batches of %d, %d evaluated",
         name,
-        images,
-        digits.batch(),
-        digits.evaluated(),
         points.studentSteps() == null ? "own steps" : points.studentSteps() + " steps",
-        points.batch());
+        points.batch(),
+        points.evaluated());
   }
 
   /** Every cell, in the order in which they run. */

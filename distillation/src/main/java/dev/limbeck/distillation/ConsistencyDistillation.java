@@ -83,7 +83,7 @@ public final class ConsistencyDistillation extends ConsistencyLearning implement
       double min = leastNoise(preset);
       double max = mostNoise(preset);
       return new Config(
-          Training.of(preset, preset.isPoints() ? 16_000 : 1000, false),
+          Training.of(preset, preset.isPoints() ? 26_000 : 1000, false),
           new ConsistencyMetric.PseudoHuber(0, false),
           Weighting.INVERSE_DISTANCE,
           NoiseLevels.karras(preset.isPoints() ? 32 : 18, min, max, NoiseLevels.RHO),

@@ -83,14 +83,14 @@ public final class DiffInstruct {
     public static Config of(Preset preset) {
       boolean points = preset.isPoints();
       SigmaDraw edm = new SigmaDraw.Lognormal(-1.2 + Math.log(preset.shift()), 1.2);
-      long own = points ? 6000 : preset.patient() ? 3000 : 900;
+      long own = points ? 9500 : preset.patient() ? 3000 : 900;
       return new Config(
           paper()
               .loop
               .withIterations(preset.studentSteps(own))
               .withLevels(MatchingConfig.nearLevels(preset, preset.sampleSteps(1)))
               .withMatch(new Match(edm, Normaliser.EXPECTED, false, Reduction.MEAN))
-              .withCritic(new Critic(edm, true, Rhythm.FRESH, 1))
+              .withCritic(new Critic(edm, true, Rhythm.FRESH, 1, true))
               .withTraining(
                   points
                       ? new Training(1e-3, 2e-3, 0, 0, 10, 20, 0.3, 20_000, 1, 0)

@@ -93,12 +93,12 @@ public final class Dmd {
               : NoiseLevels.shiftedCosine(8, preset.shift(), largest);
       double[] levels = like.levels().clone();
       levels[0] = grid[0];
-      long own = preset.isPoints() ? 6000 : preset.patient() ? 3000 : 900;
+      long own = preset.isPoints() ? 9500 : preset.patient() ? 3000 : 900;
       long iterations = preset.studentSteps(own);
       // No more pairs than are looked at.
       int pairs = (int) Math.min(4096, iterations * preset.batch());
       return new Config(
-          like.withCritic(new Critic(c.noise(), c.weighted(), c.rhythm(), 1))
+          like.withCritic(new Critic(c.noise(), c.weighted(), c.rhythm(), 1, c.knowsLevel()))
               .withLevels(levels)
               .withIterations(iterations)
               .withRegression(new Regression(0.25, pairs, grid, Metric.L2)));

@@ -76,9 +76,11 @@ public final class Dmd2 {
     }
 
     /**
-     * One step, without the adversarial term: the digits' teacher leaves it little to correct.
-     * Points are divided by the expected error instead of their own, of which two coordinates say
-     * too little.
+     * One step, without the adversarial term: the digits' teacher leaves it little to correct. Of
+     * several steps the critic is told which: where it sees their mixture, as in the paper, the
+     * last step makes up for what the first lack (on digits, four steps, 1,800 iterations: a
+     * Fréchet distance of 24.6, and of 1.6 when it is told). Points are divided by the expected
+     * error instead of their own, of which two coordinates say too little.
      */
     public static Config of(Preset preset) {
       if (preset.isPoints()) {
@@ -96,7 +98,7 @@ public final class Dmd2 {
               Inputs.SIMULATED,
               new Match(
                   new SigmaDraw.Table(noise, 0.02), Normaliser.PER_SAMPLE, false, Reduction.MEAN),
-              new Critic(new SigmaDraw.Table(noise, 0), true, Rhythm.STALE_BATCH, 3),
+              new Critic(new SigmaDraw.Table(noise, 0), true, Rhythm.STALE_BATCH, 3, true),
               Adversarial.none(),
               Regression.none(),
               new Training(3e-4, 6e-4, 0.9, 0.01, 10, 20, 1, patient ? 5000 : 2000, 1, 0));
@@ -112,7 +114,7 @@ public final class Dmd2 {
       SigmaDraw edm = new SigmaDraw.Lognormal(-1.2, 1.2);
       return new Config(
           new MatchingConfig(
-              preset.studentSteps(11_000),
+              preset.studentSteps(17_000),
               MatchingConfig.levels(preset, preset.sampleSteps(1)),
               Inputs.SIMULATED,
               new Match(edm, Normaliser.EXPECTED, false, Reduction.MEAN),

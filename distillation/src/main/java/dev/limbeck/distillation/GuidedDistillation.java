@@ -130,7 +130,7 @@ public final class GuidedDistillation implements Distiller {
     public static Config of(Preset preset) {
       boolean points = preset.isPoints();
       double shift = points ? Preconditioning.Edm.SIGMA_DATA : preset.shift();
-      long stage = points ? 2400 : preset.patient() ? 2000 : 1000;
+      long stage = points ? 3800 : preset.patient() ? 2000 : 1000;
       double rate = points ? 2e-3 : 1e-3;
       int endSteps = preset.sampleSteps(points ? 1 : 4);
       int startSteps = Math.max(points ? 32 : 8, 2 * endSteps);

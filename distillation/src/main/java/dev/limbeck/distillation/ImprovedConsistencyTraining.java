@@ -76,13 +76,13 @@ public final class ImprovedConsistencyTraining extends ConsistencyLearning {
     public static Config of(Preset preset) {
       boolean points = preset.isPoints();
       return new Config(
-          Training.of(preset, points ? 19_000 : 1400, true),
+          Training.of(preset, points ? 34_000 : 1400, true),
           points
               ? new ConsistencyMetric.PseudoHuber(WIDE, false)
               : ConsistencyMetric.PseudoHuber.paper(),
           points ? Weighting.KARRAS : Weighting.INVERSE_DISTANCE,
           points
-              ? new ConsistencySchedule.Doubling(40, 5120)
+              ? new ConsistencySchedule.Doubling(640, 5120)
               : new ConsistencySchedule.Doubling(10, 80),
           new ConsistencySchedule.Uniform(),
           leastNoise(preset),

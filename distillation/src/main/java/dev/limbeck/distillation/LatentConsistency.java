@@ -190,7 +190,7 @@ public final class LatentConsistency implements InputDriven {
           Metric.HUBER,
           0.001,
           0.95,
-          preset.studentSteps(points ? 14_000 : preset.patient() ? 5000 : 1800),
+          preset.studentSteps(points ? 23_000 : preset.patient() ? 5000 : 1800),
           1e-3,
           50,
           0.3,

@@ -168,8 +168,8 @@ public final class ProgressiveDistillation implements InputDriven {
           NoiseLevels.shiftedCosine(
               Math.max(8, 2 * endSteps), preset.shift(), NoiseLevels.SIGMA_MAX),
           endSteps,
-          preset.studentSteps(points ? 5500 : preset.patient() ? 2000 : 1000),
-          preset.studentSteps(points ? 3500 : preset.patient() ? 2000 : 1000),
+          preset.studentSteps(points ? 8800 : preset.patient() ? 2000 : 1000),
+          preset.studentSteps(points ? 5600 : preset.patient() ? 2000 : 1000),
           points ? 2e-3 : 1e-3,
           1,
           points ? Solver.FINE_HEUN : Solver.HEUN,
