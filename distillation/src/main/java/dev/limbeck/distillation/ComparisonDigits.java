@@ -106,10 +106,12 @@ final class ComparisonDigits {
       BiConsumer<ComparisonCell, Map<String, Object>> found) {
     Path folder = cell.folder(out);
     TrainJob.prepare(folder);
+    long start = System.nanoTime();
     try (RunLog log = new RunLog(folder)) {
       String origin = "teacher " + teacher.hash() + " guidance " + guidance;
       training(folder, preset, cell.seed()).train(cell.method(), distiller, origin, log);
     }
+    double seconds = (System.nanoTime() - start) / 1e9;
     List<Integer> has = new ArrayList<>();
     for (Distiller.Result result : distiller.results()) {
       int steps = result.sampler().evaluations();
@@ -122,6 +124,7 @@ final class ComparisonDigits {
           Map<String, Object> measured = measure(student.generation(), cell.seed());
           measured.put("training_steps", distiller.steps());
           measured.put("images", distiller.steps() * preset.batch());
+          measured.put(ComparisonPoints.SECONDS, seconds);
           found.accept(other, measured);
           open.remove(other);
         }

@@ -13,6 +13,9 @@ import java.util.concurrent.ConcurrentHashMap;
 
 /** Cells of a comparison on mixtures; several may run at once, each on a device of its own. */
 final class ComparisonPoints {
+  /** Wall time of a training, or of what was left of one that was interrupted. */
+  static final String SECONDS = "training_seconds";
+
   private final ComparisonScale scale;
   private final Path out;
   private final Map<String, MixtureEvaluation> evaluations = new ConcurrentHashMap<>();
@@ -34,7 +37,9 @@ final class ComparisonPoints {
     try (RunLog log = new RunLog(folder)) {
       Model fitted = fitted(cell, work, watcher);
       Distiller distiller = Methods.of(cell.method()).create(scale.points(), work.teacher(fitted));
+      long start = System.nanoTime();
       work.training(folder, watcher).train(cell.method(), distiller, "exact", log);
+      double seconds = (System.nanoTime() - start) / 1e9;
       MixtureScore floor = evaluation.floor();
       List<Object> rows = new ArrayList<>();
       for (Distiller.Result result : distiller.results()) {
@@ -56,6 +61,7 @@ final class ComparisonPoints {
               "mass_error", floor.massError(),
               "outliers", floor.outliers()));
       found.put("training_steps", distiller.steps());
+      found.put(SECONDS, seconds);
       found.put("rows", rows);
       return found;
     }

@@ -156,7 +156,8 @@ final class ComparisonReport {
                         String.format(Locale.ROOT, "%.4f", number(row, "within_mode_w2")),
                         String.format(Locale.ROOT, "%.2f×", number(row, "within_mode_ratio")),
                         String.format(Locale.ROOT, "%.4f", number(row, "mass_error")),
-                        String.format(Locale.ROOT, "%.4f", number(row, "outliers"))));
+                        String.format(Locale.ROOT, "%.4f", number(row, "outliers")),
+                        seconds(result)));
               }
             });
     return new HtmlReport.Table(
@@ -168,13 +169,20 @@ final class ComparisonReport {
             "within-mode sliced W2",
             "of the floor",
             "mass error",
-            "outliers"),
+            "outliers",
+            "seconds of training"),
         rows,
         scale.points().evaluated() + " samples");
   }
 
   private static double number(Map<String, Object> row, String key) {
     return ComparisonResults.number(row, key);
+  }
+
+  private static String seconds(Map<String, Object> result) {
+    return result.containsKey(ComparisonPoints.SECONDS)
+        ? String.format(Locale.ROOT, "%.0f", number(result, ComparisonPoints.SECONDS))
+        : MISSING;
   }
 
   private HtmlReport.Table digits() {
