@@ -67,7 +67,7 @@ public record Preset(
   public static Preset points() {
     // With side 8 the noise levels are those of unshifted schedules.
     return new Preset(
-        POINTS, 8, null, 256, false, EdmTraining.Config.small(4000), null, null, 10_000, List.of());
+        POINTS, 8, null, 256, false, EdmTraining.Config.small(8000), null, null, 10_000, List.of());
   }
 
   /** Whether this is the preset for points, whose steps take far less time than those on images. */
