@@ -82,7 +82,7 @@ public final class ConsistencyTraining extends ConsistencyLearning {
     public static Config of(Preset preset) {
       boolean points = preset.isPoints();
       return new Config(
-          Training.of(preset, points ? 34_000 : 1400, true),
+          Training.of(preset, points ? 40_000 : 1400, true),
           points ? new ConsistencyMetric.SquaredL2() : new ConsistencyMetric.PseudoHuber(0, false),
           points ? Weighting.KARRAS : Weighting.INVERSE_DISTANCE,
           points

@@ -165,7 +165,9 @@ public final class ContinuousConsistency implements Distiller {
      */
     public static Config of(Preset preset, Form form) {
       boolean few = preset.isPoints();
-      long steps = preset.studentSteps(few ? 23_000 : preset.patient() ? 6000 : 1200);
+      long steps =
+          preset.studentSteps(
+              few ? (form == Form.TRAINING ? 34_000 : 23_000) : preset.patient() ? 6000 : 1200);
       double mean = few ? -1.2 : -1.0 + Math.log(preset.shift());
       double deviation = few ? 2 : 1.4;
       double unit = Preconditioning.Edm.SIGMA_DATA * preset.shift();

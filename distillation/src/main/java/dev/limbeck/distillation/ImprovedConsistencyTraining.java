@@ -76,7 +76,7 @@ public final class ImprovedConsistencyTraining extends ConsistencyLearning {
     public static Config of(Preset preset) {
       boolean points = preset.isPoints();
       return new Config(
-          Training.of(preset, points ? 34_000 : 1400, true),
+          Training.of(preset, points ? 40_000 : 1400, true),
           points
               ? new ConsistencyMetric.PseudoHuber(WIDE, false)
               : ConsistencyMetric.PseudoHuber.paper(),

@@ -143,7 +143,7 @@ public final class MeanFlow implements Distiller {
      */
     public static Config of(Preset preset) {
       boolean few = preset.isPoints();
-      long steps = preset.studentSteps(few ? 28_000 : preset.patient() ? 6000 : 1200);
+      long steps = preset.studentSteps(few ? 34_000 : preset.patient() ? 6000 : 1200);
       double mean = -0.8 + Math.log(preset.shift());
       double deviation = 2.0;
       double unit = Preconditioning.Edm.SIGMA_DATA * preset.shift();
