@@ -1,6 +1,7 @@
 package dev.limbeck.distillation;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.limbeck.distillation.ComparisonClaims.Claim;
@@ -165,5 +166,25 @@ class ComparisonClaimsTest {
       assertTrue(cells.contains(pair + "/2"), pair);
     }
     assertTrue(!cells.contains("mnist/pd/2/1"));
+  }
+
+  /** What was measured on digits survives another preset of the mixtures, and the other way. */
+  @Test
+  void aCellDependsOnItsOwnSettingsOnly() {
+    ComparisonScale other =
+        new ComparisonScale(
+            SCALE.name(),
+            SCALE.toys(),
+            SCALE.points().withBatch(7),
+            SCALE.digits(),
+            SCALE.images(),
+            SCALE.curveEvery(),
+            SCALE.curveSamples(),
+            SCALE.seeds());
+    ComparisonCell digits = new ComparisonCell("mnist", "pd", 4, 0);
+    ComparisonCell points = new ComparisonCell("toy-ring", "pd", ComparisonCell.ALL, 0);
+    assertEquals(SCALE.settings(digits), other.settings(digits));
+    assertNotEquals(SCALE.settings(points), other.settings(points));
+    assertNotEquals(SCALE.settings(digits), ComparisonScale.quick().settings(digits));
   }
 }

@@ -112,6 +112,17 @@ class MeanFlowTest {
     }
   }
 
+  /** ln σ = ln(t/(1 − t)) is a normal number of this mean and deviation, up to σ = 80. */
+  @Test
+  void timesAreLognormalAndEndAtTheLargestNoise() {
+    Config config = config(Velocity.TEACHER, 1, 1, 0);
+    for (double normal : new double[] {-2, 0, 1}) {
+      double t = config.time(normal);
+      assertEquals(-.8 + 2.2 * normal, Math.log(t / (1 - t)), 1e-12);
+    }
+    assertEquals(80. / 81, config.time(4), 1e-15);
+  }
+
   /** u(z, r, t) = (z − D(x, σ; r))/t with x = z/(1 − t) and σ = t/(1 − t). */
   private static float[] velocity(NetworkDenoiser student, Tensor z, double t, double r) {
     Tensor x = z.mul((float) (1 / (1 - t)));

@@ -13,9 +13,6 @@ import java.util.concurrent.ConcurrentHashMap;
 
 /** Cells of a comparison on mixtures; several may run at once, each on a device of its own. */
 final class ComparisonPoints {
-  /** Wall time of a training, or of what was left of one that was interrupted. */
-  static final String SECONDS = "training_seconds";
-
   private final ComparisonScale scale;
   private final Path out;
   private final Map<String, MixtureEvaluation> evaluations = new ConcurrentHashMap<>();
@@ -61,7 +58,7 @@ final class ComparisonPoints {
               "mass_error", floor.massError(),
               "outliers", floor.outliers()));
       found.put("training_steps", distiller.steps());
-      found.put(SECONDS, seconds);
+      found.put(ComparisonResults.SECONDS, seconds);
       found.put("rows", rows);
       return found;
     }

@@ -180,8 +180,8 @@ final class ComparisonReport {
   }
 
   private static String seconds(Map<String, Object> result) {
-    return result.containsKey(ComparisonPoints.SECONDS)
-        ? String.format(Locale.ROOT, "%.0f", number(result, ComparisonPoints.SECONDS))
+    return result.containsKey(ComparisonResults.SECONDS)
+        ? String.format(Locale.ROOT, "%.0f", number(result, ComparisonResults.SECONDS))
         : MISSING;
   }
 

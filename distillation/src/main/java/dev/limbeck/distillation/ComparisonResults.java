@@ -8,6 +8,9 @@ import java.util.Map;
 
 /** What is known of the cells of a comparison so far. */
 final class ComparisonResults {
+  /** Wall time of a training, or of what was left of one that was interrupted. */
+  static final String SECONDS = "training_seconds";
+
   private final Map<ComparisonCell, Map<String, Object>> found = new LinkedHashMap<>();
   private final Map<ComparisonCell, String> failures = new LinkedHashMap<>();
 

@@ -178,6 +178,12 @@ public final class MeanFlow implements Distiller {
                 + floor);
       }
     }
+
+    /** t for a normally distributed number. */
+    double time(double normal) {
+      double sigma = Math.exp(logMean + logDeviation * normal);
+      return 1 / (1 + 1 / Math.min(sigma, sigmaMax));
+    }
   }
 
   private final Config config;
@@ -410,17 +416,12 @@ public final class MeanFlow implements Distiller {
     double[] t = new double[n];
     double[] r = new double[n];
     for (int i = 0; i < n; i++) {
-      double a = time(first[i]);
-      double b = chance[i] < config.apart ? time(second[i]) : a;
+      double a = config.time(first[i]);
+      double b = chance[i] < config.apart ? config.time(second[i]) : a;
       t[i] = Math.max(a, b);
       r[i] = Math.min(a, b);
     }
     return at(t, r, in.noise("noise"), in);
-  }
-
-  private double time(double normal) {
-    double sigma = Math.exp(config.logMean + config.logDeviation * normal);
-    return 1 / (1 + 1 / Math.min(sigma, config.sigmaMax));
   }
 
   /** The sum over a sample is its width times the mean that the loss takes. */
