@@ -11,6 +11,7 @@ import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
+import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.nn.Mlp;
 import dev.limbeck.nn.Params;
@@ -47,8 +48,12 @@ class DdilTest {
   }
 
   private static Teacher teacher(CpuDevice device) {
+    return teacher(device, EXACT);
+  }
+
+  private static Teacher teacher(CpuDevice device, Denoiser denoiser) {
     return new Teacher(
-        EXACT,
+        denoiser,
         null,
         guided -> new Mlp(Mlp.Config.toy(2, 0).withGuidanceInput(guided), device, Rng.of(4)),
         new Preconditioning.Edm(),
@@ -108,6 +113,28 @@ class DdilTest {
           assertTrue(loss < 100, "loss " + loss);
         }
       }
+    }
+  }
+
+  /** What leaves the range is the guided estimate, so that clipping comes after guidance. */
+  @Test
+  void guidedEstimatesAreClipped() {
+    try (CpuDevice device = CpuDevice.open(true, 1);
+        Scope scope = Scope.open()) {
+      Denoiser either =
+          (x, sigma, labels) -> Tensor.full(device, x.shape(), labels == null ? -.5f : .75f);
+      Teacher plain = teacher(device, either);
+      Tensor x = Tensor.zeros(device, Shape.of(2, 2));
+      Tensor level = Samplers.level(x, 1);
+      Tensor labels = Tensor.constant(device, Shape.of(2), new int[] {0, 0});
+      Tensor weights = Tensor.constant(device, Shape.of(2), new float[] {.1f, 3});
+      Teacher clipped = plain.guided(4).clipped(-1, 1);
+      assertEquals(4, clipped.cfgScale());
+      float[] found = clipped.guidedBy(weights).denoise(x, level, labels).toFloats();
+      // 1.1 · 0.75 + 0.1 · 0.5, and 4 · 0.75 + 3 · 0.5, which is 4.5.
+      assertArrayEquals(new float[] {.875f, .875f, 1, 1}, found, 1e-6f);
+      float[] alike = clipped.guidedAlike(either).denoise(x, level, labels).toFloats();
+      assertArrayEquals(new float[] {1, 1, 1, 1}, alike);
     }
   }
 

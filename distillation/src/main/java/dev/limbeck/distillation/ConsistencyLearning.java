@@ -238,7 +238,7 @@ abstract class ConsistencyLearning implements Distiller {
    * @throws IllegalArgumentException if it is guided
    */
   static void refuseGuidance(String method, Teacher teacher) {
-    if (teacher.denoiser() instanceof Denoiser.Guided) {
+    if (teacher.cfgScale() != 1) {
       throw new IllegalArgumentException(
           method
               + " learns from data alone and cannot learn a teacher's guidance: leave --guidance"

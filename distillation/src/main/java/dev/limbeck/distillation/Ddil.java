@@ -45,6 +45,9 @@ import java.util.Optional;
  *     the paper names no values. Ross et al. 2011, arXiv 1011.0686 (DAgger)
  */
 public final class Ddil implements Distiller {
+  /** Images lie in [−1, 1]. */
+  private static final double BOUND = 1;
+
   /** Offered as {@code ddil+…}. */
   public static final Variation VARIATION =
       new Variation(
@@ -53,7 +56,7 @@ public final class Ddil implements Distiller {
           List.of("pd", "cd", "lcm", "dmd2"),
           (base, preset, teacher) -> {
             Config config = preset.settings(Config.class, () -> Config.of(preset));
-            Teacher source = config.clip ? clipped(teacher, base) : teacher;
+            Teacher source = config.clip ? teacher.clipped(-BOUND, BOUND) : teacher;
             return new Ddil(config, base.create(preset, source), preset.batch(), teacher);
           });
 
@@ -131,24 +134,6 @@ public final class Ddil implements Distiller {
   }
 
   private static final String CHOICE = "ddil";
-  private static final double BOUND = 1;
-
-  /** The teacher with estimates in [−1, 1]; where a method guides by itself, before guidance. */
-  private static Teacher clipped(Teacher teacher, Method base) {
-    boolean guides = base.name().equals(LatentConsistency.METHOD.name());
-    Denoiser denoiser =
-        guides
-            ? Thresholding.clipped(teacher.unguided(), -BOUND, BOUND).guided(teacher.cfgScale())
-            : Thresholding.clipped(teacher.denoiser(), -BOUND, BOUND);
-    return new Teacher(
-        denoiser,
-        teacher.initial(),
-        teacher.blueprint(),
-        teacher.preconditioning(),
-        teacher.sample(),
-        teacher.classes());
-  }
-
   private final Config config;
   private final InputDriven base;
   private final int batch;

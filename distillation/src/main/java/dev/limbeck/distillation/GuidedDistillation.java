@@ -328,7 +328,7 @@ public final class GuidedDistillation implements Distiller {
 
     private Tensor target(Tensor noisy, Tensor level, Tensor labels, Tensor w) {
       try (Scope scope = Scope.open()) {
-        Tensor guided = GuidanceWeights.guided(teacher.unguided(), w).denoise(noisy, level, labels);
+        Tensor guided = teacher.guidedBy(w).denoise(noisy, level, labels);
         return scope.keep(config.clip ? guided.clamp(-1, 1) : guided);
       }
     }

@@ -322,8 +322,7 @@ public final class LatentConsistency implements InputDriven {
 
           @Override
           public Denoiser teacher(long step, double[] guidance) {
-            return GuidanceWeights.guided(
-                teacher.unguided(), GuidanceWeights.tensor(device(), guidance));
+            return teacher.guidedBy(GuidanceWeights.tensor(device(), guidance));
           }
         };
     double[] range = weights.range();
@@ -403,7 +402,7 @@ public final class LatentConsistency implements InputDriven {
     try (Scope scope = Scope.open()) {
       Tensor w = in.perSample(noisy.guidance());
       target.network().params().copyFrom(average.params());
-      Denoiser guided = GuidanceWeights.guided(teacher.unguided(), w);
+      Denoiser guided = teacher.guidedBy(w);
       Tensor x = SolverSteps.step(guided, config.solver, noisy.x(), from, to, in, noisy.labels());
       Tensor clean = target.weighted(w).denoise(x, in.perSample(to), noisy.labels());
       return scope.keep(answer(x, Var.constant(clean), lower, to, in).value());

@@ -9,6 +9,7 @@ import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
+import dev.limbeck.distillation.diffusion.Thresholding;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.op.MatchingTarget;
 import dev.limbeck.tensor.Dropout;
@@ -87,10 +88,13 @@ final class MatchingGradient {
     return told(denoiser, of.origin()).denoise(x, level, of.labels());
   }
 
-  /** With the level told to whom it is told that stands in the teacher's place, guided or not. */
+  /** With the level told to whom it is told that stands in the teacher's place, guided, clipped. */
   private static Denoiser told(Denoiser denoiser, Tensor origin) {
     if (origin != null && denoiser instanceof Denoiser.Guided guided) {
       return told(guided.whole(), origin).guided(guided.g());
+    }
+    if (origin != null && denoiser instanceof Thresholding.Clipped clipped) {
+      return clipped.around(told(clipped.whole(), origin));
     }
     boolean takes =
         origin != null

@@ -3,9 +3,11 @@ package dev.limbeck.distillation;
 import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.Preconditioning;
+import dev.limbeck.distillation.diffusion.Thresholding;
 import dev.limbeck.nn.Network;
 import dev.limbeck.nn.Params;
 import dev.limbeck.tensor.Shape;
+import dev.limbeck.tensor.Tensor;
 
 /**
  * What a method distils: a frozen denoiser, and how to make networks like the one behind it.
@@ -44,23 +46,48 @@ public record Teacher(
 
   /** The same with a guided denoiser: students learn the guided samples. */
   public Teacher guided(double scale) {
-    return new Teacher(
-        denoiser.guided(scale), initial, blueprint, preconditioning, sample, classes);
+    return with(denoiser.guided(scale));
   }
 
-  /** The denoiser without guidance, for methods that learn a range of scales. */
-  Denoiser unguided() {
-    return denoiser instanceof Denoiser.Guided guided ? guided.whole() : denoiser;
+  /** The same whose estimates, guided ones too, are brought into [low, high]. */
+  Teacher clipped(double low, double high) {
+    return with(Thresholding.clipped(denoiser, low, high));
+  }
+
+  private Teacher with(Denoiser other) {
+    return new Teacher(other, initial, blueprint, preconditioning, sample, classes);
+  }
+
+  /** What is clipped, or the denoiser itself. */
+  private Denoiser unclipped() {
+    return denoiser instanceof Thresholding.Clipped clipped ? clipped.whole() : denoiser;
+  }
+
+  /** Another denoiser, clipped if this teacher's is. */
+  private Denoiser clippedAlike(Denoiser other) {
+    return denoiser instanceof Thresholding.Clipped clipped ? clipped.around(other) : other;
+  }
+
+  /**
+   * The denoiser with a weight of guidance for each sample in the place of its own scale, for
+   * methods that learn a range of weights.
+   *
+   * @shape weights: [N]
+   */
+  Denoiser guidedBy(Tensor weights) {
+    Denoiser own = unclipped();
+    Denoiser plain = own instanceof Denoiser.Guided guided ? guided.whole() : own;
+    return clippedAlike(GuidanceWeights.guided(plain, weights));
   }
 
   /** The scale of guidance in the denoiser; 1 for none. */
   double cfgScale() {
-    return denoiser instanceof Denoiser.Guided guided ? guided.g() : 1;
+    return unclipped() instanceof Denoiser.Guided guided ? guided.g() : 1;
   }
 
-  /** Another denoiser with the guidance that this teacher's has. */
+  /** Another denoiser with the guidance and the clipping that this teacher's has. */
   Denoiser guidedAlike(Denoiser other) {
-    return denoiser instanceof Denoiser.Guided guided ? other.guided(guided.g()) : other;
+    return clippedAlike(other.guided(cfgScale()));
   }
 
   /** A trainable network that starts as the teacher, or freshly initialised if that is none. */

@@ -26,13 +26,31 @@ public final class Thresholding {
    * @paper Saharia et al. 2022, arXiv 2205.11487, section 2.3
    */
   public static Denoiser clipped(Denoiser denoiser, double low, double high) {
-    checkRange(low, high);
-    return (x, sigma, labels) -> {
+    return new Clipped(denoiser, low, high);
+  }
+
+  /**
+   * D clipped to [low, high].
+   *
+   * @param whole what is clipped
+   */
+  public record Clipped(Denoiser whole, double low, double high) implements Denoiser {
+    public Clipped {
+      checkRange(low, high);
+    }
+
+    /** The same clipping around another denoiser. */
+    public Denoiser around(Denoiser other) {
+      return new Clipped(other, low, high);
+    }
+
+    @Override
+    public Tensor denoise(Tensor x, Tensor sigma, Tensor labels) {
       try (Scope scope = Scope.open()) {
-        Tensor clean = denoiser.denoise(x, sigma, labels);
+        Tensor clean = whole.denoise(x, sigma, labels);
         return scope.keep(clean.clamp((float) low, (float) high));
       }
-    };
+    }
   }
 
   /**
