@@ -155,6 +155,7 @@ class Bf16TrainingTest {
             toy.preconditioning(),
             toy.guidanceWeight(),
             toy.guidance(),
+            toy.codec(),
             toy.network());
     try (Scope scope = Scope.open()) {
       model

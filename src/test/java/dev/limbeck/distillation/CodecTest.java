@@ -8,13 +8,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.distillation.data.Datasets;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
+import dev.limbeck.distillation.diffusion.Samplers;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.nn.UNetConfig;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
+import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -89,8 +92,8 @@ class CodecTest {
       Trainer.Options quiet = Trainer.Options.watchedBy((d, step, losses) -> {});
       new Trainer(distiller, latents, "latents", quiet).run(0, 5);
       NetworkDenoiser student = distiller.student();
-      Generation generation = new Generation(student, distiller.sampler(), latent, 10);
-      Dataset drawn = codec.draw(device, generation, 1, new int[] {3, 1, 4});
+      Generation generation = new Generation(student, distiller.sampler(), latent, 10, codec);
+      Dataset drawn = generation.draw(device, 1, new int[] {3, 1, 4}, done -> {});
       assertEquals(3, drawn.count());
       assertEquals(16, drawn.height());
       try (Scope scope = Scope.open()) {
@@ -102,6 +105,79 @@ class CodecTest {
         float[] pixels = codec.decode(z).clamp(-1, 1).toFloats();
         assertArrayEquals(pixels, drawn.images(0, 1, 2), 1e-6f);
       }
+    }
+  }
+
+  /** A file brings its latent space along: the same images, bit for bit. */
+  @Test
+  void filesCarryTheirCodec(@TempDir Path folder) {
+    try (CpuDevice device = CpuDevice.open(true, 1);
+        PatchCodec codec = PatchCodec.fit(device, DIGITS, 2, 3)) {
+      UNetConfig network = UNetConfig.toy(3).withClasses(10);
+      Samplers.Sampler sampler = Samplers.of(Samplers.Method.EULER, 80, 1, 0);
+      Model model = Model.create(network, 8, sampler, device, 3).with(codec);
+      assertEquals(Shape.of(16, 16, 1), model.image());
+      Path file = folder.resolve("model.safetensors");
+      model.save(file, "test");
+      Model again = Model.load(file, device);
+      assertEquals(codec.text(), again.codec().text());
+      int[] labels = {3, 1, 4};
+      assertArrayEquals(
+          model.generation().draw(device, 1, labels, done -> {}).images(0, 1, 2),
+          again.generation().draw(device, 1, labels, done -> {}).images(0, 1, 2));
+    }
+  }
+
+  /** Recorded and replayed, full batches and the rest: the same images in any of them. */
+  @Test
+  void imagesDoNotDependOnTheBatch() {
+    try (CpuDevice device = CpuDevice.open(true, 1);
+        PatchCodec codec = PatchCodec.fit(device, DIGITS, 4, 5)) {
+      UNetConfig network = UNetConfig.toy(5).withClasses(10);
+      Samplers.Sampler sampler = Samplers.of(Samplers.Method.EULER, 80, 1, 0);
+      Generation generation = Model.create(network, 4, sampler, device, 3).with(codec).generation();
+      int[] labels = {0, 1, 2, 3, 4, 5, 6};
+      int[] all = Dataset.range(0, labels.length);
+      float[] whole = generation.draw(device, 1, labels, 7, done -> {}).images(all);
+      float[] parts = generation.draw(device, 1, labels, 2, done -> {}).images(all);
+      assertEquals(7 * 16 * 16, whole.length);
+      assertArrayEquals(whole, parts, 1e-5f);
+    }
+  }
+
+  /** A codec of an application's own is not in the file, and asked for. */
+  @Test
+  void foreignCodecsAreGivenAgain(@TempDir Path folder) {
+    Codec halves =
+        new Codec() {
+          @Override
+          public Shape latent(Shape sample) {
+            return sample;
+          }
+
+          @Override
+          public Shape sample(Shape latent) {
+            return latent;
+          }
+
+          @Override
+          public Tensor encode(Tensor samples) {
+            return samples.mul(2f);
+          }
+
+          @Override
+          public Tensor decode(Tensor latents) {
+            return latents.mul(.5f);
+          }
+        };
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      Samplers.Sampler sampler = Samplers.of(Samplers.Method.EULER, 80, 0);
+      Path file = folder.resolve("model.safetensors");
+      Model.create(UNetConfig.toy(1), 8, sampler, device, 3).with(halves).save(file, "test");
+      TrainingException refused =
+          assertThrows(TrainingException.class, () -> Model.load(file, device));
+      assertTrue(refused.getMessage().contains("codec"), refused.getMessage());
+      assertEquals(halves, Model.load(file, device, halves).codec());
     }
   }
 }

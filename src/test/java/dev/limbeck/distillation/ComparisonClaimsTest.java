@@ -125,20 +125,6 @@ class ComparisonClaimsTest {
     return Map.of("steps", steps, "within_mode_ratio", ratio, "mass_error", mass);
   }
 
-  /** Where the schedule is cut off at 80, several of its levels are 80. */
-  @Test
-  void theGuidedTeachersLevelsFall() {
-    for (double shift : new double[] {1, 2, 8}) {
-      double[] levels = ComparisonDigits.falling(128, shift);
-      assertEquals(129, levels.length);
-      assertEquals(80, levels[0], 8);
-      assertEquals(0, levels[128]);
-      for (int i = 0; i < 128; i++) {
-        assertTrue(levels[i + 1] < levels[i], "level " + i + " of shift " + shift);
-      }
-    }
-  }
-
   @Test
   void everyMethodIsComparedEverywhereAndPairsHaveThreeSeeds() {
     List<String> cells = SCALE.cells().stream().map(ComparisonCell::id).toList();

@@ -1,42 +1,67 @@
 package dev.limbeck.distillation;
 
-import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.kernels.Device;
-import dev.limbeck.kernels.Scope;
 import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
-import java.util.Arrays;
+import dev.limbeck.tensor.TensorFile;
+import dev.limbeck.tensor.TensorFileException;
+import java.util.Map;
 
 /**
- * A latent space of samples: methods that are given {@linkplain #encoded latent batches} train
- * there, and what their students draw is {@linkplain #draw decoded}.
+ * A latent space of samples: methods train on {@linkplain #encoded latent batches}, and what is
+ * drawn is decoded by the {@link Generation} that draws.
  *
  * <p>Methods know nothing of it. Latents should have about the standard deviation of images, 0.5,
- * for which presets' noise levels are made.
+ * for which presets' noise levels are made. A {@link Model} carries its codec; files carry a {@link
+ * PatchCodec}, and one of an application's own is given again when the file is read.
  */
 public interface Codec {
+  /** The metadata that say which codec a file's model has. */
+  String KIND = "limbeck.codec";
+
   /** Latents are the samples themselves. */
-  Codec IDENTITY =
-      new Codec() {
-        @Override
-        public Shape latent(Shape sample) {
-          return sample;
-        }
+  Codec IDENTITY = new Identity();
 
-        @Override
-        public Tensor encode(Tensor samples) {
-          return samples;
-        }
+  /** Latents that are the samples. */
+  final class Identity implements Codec {
+    private Identity() {}
 
-        @Override
-        public Tensor decode(Tensor latents) {
-          return latents;
-        }
-      };
+    @Override
+    public Shape latent(Shape sample) {
+      return sample;
+    }
 
-  /** Decoded at a time. */
-  int BATCH = 100;
+    @Override
+    public Shape sample(Shape latent) {
+      return latent;
+    }
+
+    @Override
+    public Tensor encode(Tensor samples) {
+      return samples;
+    }
+
+    @Override
+    public Tensor decode(Tensor latents) {
+      return latents;
+    }
+
+    @Override
+    public Batches encoded(Batches data) {
+      return data;
+    }
+
+    @Override
+    public String text() {
+      return "";
+    }
+
+    @Override
+    public void describe(Map<String, String> metadata, Map<String, Tensor> tensors) {
+      // A file without a codec has this one.
+    }
+  }
 
   /**
    * The shape of a sample's latent.
@@ -44,6 +69,9 @@ public interface Codec {
    * @throws IllegalArgumentException if the codec does not fit such samples: says what fits
    */
   Shape latent(Shape sample);
+
+  /** The shape of the sample that a latent of a shape stands for. */
+  Shape sample(Shape latent);
 
   /**
    * The latents of samples.
@@ -80,28 +108,32 @@ public interface Codec {
     };
   }
 
-  /** Draws an image of each of the given classes: its latent, decoded. */
-  default Dataset draw(Device device, Generation latents, long seed, int[] labels) {
-    float[] values = latents.values(device, seed, labels);
-    int size = latents.sample().size();
-    float[] pixels = null;
-    int[] shape = null;
-    for (int first = 0; first < labels.length; first += BATCH) {
-      int n = Math.min(BATCH, labels.length - first);
-      int[] sizes = new int[latents.sample().rank() + 1];
-      sizes[0] = n;
-      System.arraycopy(latents.sample().toArray(), 0, sizes, 1, sizes.length - 1);
-      float[] some = Arrays.copyOfRange(values, first * size, (first + n) * size);
-      try (Scope scope = Scope.open()) {
-        Tensor made = decode(Tensor.of(device, Shape.of(sizes), some)).clamp(-1, 1);
-        if (pixels == null) {
-          pixels = new float[labels.length * (made.size() / n)];
-          shape = made.shape().toArray();
-        }
-        System.arraycopy(made.toFloats(), 0, pixels, first * (made.size() / n), made.size());
-      }
+  /** Tells latent spaces apart: a checkpoint of another one is refused. */
+  default String text() {
+    return "foreign";
+  }
+
+  /** Adds what a file needs to make the codec again; nothing is known of a foreign one. */
+  default void describe(Map<String, String> metadata, Map<String, Tensor> tensors) {
+    metadata.put(KIND, text());
+  }
+
+  /**
+   * The codec that a file's model has.
+   *
+   * @throws IllegalArgumentException if the file does not carry it
+   */
+  static Codec read(TensorFile file, Device device) throws TensorFileException {
+    String kind = file.metadata().get(KIND);
+    if (kind == null) {
+      return IDENTITY;
     }
-    shape[0] = labels.length;
-    return Dataset.ofFloats("samples", shape, pixels, latents.classes() == 0 ? null : labels);
+    if (kind.startsWith(PatchCodec.NAME)) {
+      return PatchCodec.read(file, kind, device);
+    }
+    throw new IllegalArgumentException(
+        "its latents are those of a codec that the file does not carry (\""
+            + kind
+            + "\"): give that codec to Model.load");
   }
 }

@@ -12,7 +12,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -164,27 +163,15 @@ final class ComparisonDigits {
     if (cell.data().equals("mnist")) {
       return measure(teacher.generation(), cell.seed());
     }
-    Sampler ddim = Samplers.eulerOn(falling(cell.steps(), scale.digits().shift()));
+    Sampler ddim =
+        Samplers.eulerOn(
+            NoiseLevels.fallingCosine(cell.steps(), scale.digits().shift(), NoiseLevels.SIGMA_MAX));
     Generation own = teacher.generation();
     Map<String, Object> measured =
-        measure(
-            new Generation(
-                own.denoiser().guided(ComparisonScale.GUIDANCE), ddim, own.sample(), own.classes()),
-            cell.seed());
+        measure(own.by(own.denoiser().guided(ComparisonScale.GUIDANCE), ddim), cell.seed());
     // With and without the class in each step.
     measured.put("nfe", 2 * cell.steps());
     return measured;
-  }
-
-  /** The shifted cosine schedule of n steps, all of which lead down: at its top it is cut off. */
-  static double[] falling(int n, double shift) {
-    int cut = 0;
-    double[] levels;
-    do {
-      levels = NoiseLevels.shiftedCosine(n + cut, shift, NoiseLevels.SIGMA_MAX);
-      cut++;
-    } while (levels[levels.length - n] == NoiseLevels.SIGMA_MAX);
-    return Arrays.copyOfRange(levels, levels.length - n - 1, levels.length);
   }
 
   private Map<String, Object> measure(Generation generation, long seed) {

@@ -231,12 +231,11 @@ final class ComparisonReport {
           continue;
         }
         Model student = Model.load(file, device);
-        int side = student.images().side();
         if (grid == null) {
           for (int i = 0; i < COLUMNS; i++) {
             labels[i] = i % Math.max(1, student.architecture().classes());
           }
-          grid = ImageGrid.of(side, side, student.images().network().inChannels()).scale(ENLARGED);
+          grid = ImageGrid.of(student.image()).scale(ENLARGED);
           Model teacher = Model.builtIn(device, scale.digits());
           grid.row("teacher", draw(teacher, labels, device));
           teacher.network().close();

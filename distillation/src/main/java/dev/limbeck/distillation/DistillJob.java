@@ -11,6 +11,7 @@ import dev.limbeck.kernels.Json;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.nn.Precision;
 import dev.limbeck.tensor.Rng;
+import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -36,6 +37,7 @@ public final class DistillJob {
    *
    * @param dataName what {@code data} was opened by
    * @param teacher the teacher, or null to train one
+   * @param codec whose latents a teacher is trained on; one that is given has its own
    * @param guidance scale of classifier-free guidance that students learn; 1 for none
    * @param precision what the networks compute in
    */
@@ -47,6 +49,7 @@ public final class DistillJob {
       Path out,
       List<String> methods,
       Model teacher,
+      Codec codec,
       Preset preset,
       double guidance,
       Precision precision,
@@ -115,23 +118,22 @@ public final class DistillJob {
   }
 
   private void checkFits(Model teacher) {
-    Architecture.Images images = teacher.images();
-    if (images.side() != options.preset.side()
-        || images.network().inChannels() != data.channels()) {
+    Shape images = Shape.of(data.height(), data.width(), data.channels());
+    if (!teacher.image().equals(images)) {
       throw new DataException(
           "the teacher draws images of "
-              + images.side()
-              + "×"
-              + images.side()
-              + "×"
-              + images.network().inChannels()
+              + sizes(teacher.image())
               + ", the run is set to "
-              + data.height()
-              + "×"
-              + data.width()
-              + "×"
-              + data.channels());
+              + sizes(images));
     }
+  }
+
+  private static String sizes(Shape image) {
+    return image.dim(0) + "×" + image.dim(1) + "×" + image.dim(2);
+  }
+
+  private Codec codec() {
+    return options.teacher == null ? options.codec : options.teacher.codec();
   }
 
   private Model trainTeacher(RunLog log) {
@@ -143,7 +145,13 @@ public final class DistillJob {
   private TrainJob job() {
     TrainJob.Options o =
         new TrainJob.Options(
-            options.device, options.seed, data, options.out, options.preset, options.precision);
+            options.device,
+            options.seed,
+            data,
+            codec(),
+            options.out,
+            options.preset,
+            options.precision);
     return new TrainJob(o, watcher);
   }
 
@@ -168,7 +176,7 @@ public final class DistillJob {
     Rng rng = Rng.of(options.seed).split(SHIFT_IMAGES);
     try (Scope scope = Scope.open()) {
       Tensor labels = data.labels(options.device, Arrays.copyOf(order, half));
-      Tensor real = data.images(options.device, order);
+      Tensor real = codec().encode(data.images(options.device, order));
       return CovariateShift.of(method, distiller.steps() - 1, real, labels, rng);
     }
   }
@@ -197,7 +205,7 @@ public final class DistillJob {
     for (int i = 0; i < COLUMNS; i++) {
       labels[i] = classes == 0 ? 0 : i % classes;
     }
-    ImageGrid grid = ImageGrid.of(data.height(), data.width(), data.channels()).scale(3);
+    ImageGrid grid = ImageGrid.of(teacher.image()).scale(3);
     grid.row("real", realOf(labels));
     grid.row("teacher", draw(teacher, labels));
     for (Student student : students) {

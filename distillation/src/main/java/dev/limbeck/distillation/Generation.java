@@ -19,8 +19,10 @@ import java.util.function.IntConsumer;
  *
  * @param sample shape of one sample, [H,W,C] or [d]
  * @param classes number of classes, 0 for an unconditional model
+ * @param codec what samples are the latents of
  */
-public record Generation(Denoiser denoiser, Sampler sampler, Shape sample, int classes) {
+public record Generation(
+    Denoiser denoiser, Sampler sampler, Shape sample, int classes, Codec codec) {
   /** Numbers drawn at a time: enough to fill the processor, few enough to stay in its caches. */
   private static final int NUMBERS = 25_600;
 
@@ -31,6 +33,16 @@ public record Generation(Denoiser denoiser, Sampler sampler, Shape sample, int c
 
   private static final int START = 1;
   private static final int STEPS = 2;
+
+  /** Of samples that are no latents. */
+  public Generation(Denoiser denoiser, Sampler sampler, Shape sample, int classes) {
+    this(denoiser, sampler, sample, classes, Codec.IDENTITY);
+  }
+
+  /** The same samples by another denoiser and sampler. */
+  public Generation by(Denoiser other, Sampler otherSampler) {
+    return new Generation(other, otherSampler, sample, classes, codec);
+  }
 
   /** Draws {@code count} images of class i mod {@code classes}; tells how many are done. */
   public Dataset draw(Device device, long seed, int count, IntConsumer progress) {
@@ -51,26 +63,28 @@ public record Generation(Denoiser denoiser, Sampler sampler, Shape sample, int c
     if (sample.rank() != RANK_OF_IMAGES) {
       throw new IllegalArgumentException("samples of shape " + sample + " are no images");
     }
-    float[] pixels = values(device, seed, labels, batch, progress);
+    float[] pixels = values(device, seed, labels, batch, codec, progress);
     for (int i = 0; i < pixels.length; i++) {
       pixels[i] = Math.max(-1, Math.min(1, pixels[i]));
     }
-    int[] shape = {labels.length, sample.dim(0), sample.dim(1), sample.dim(2)};
+    int[] shape = batchOf(codec.sample(sample), labels.length).toArray();
     return Dataset.ofFloats("samples", shape, pixels, classes == 0 ? null : labels);
   }
 
-  /** Draws one sample of each of the given classes: the numbers as they come. */
+  /** Draws one sample of each of the given classes: the numbers as they come, not decoded. */
   public float[] values(Device device, long seed, int[] labels) {
     int batch = Math.max(1, NUMBERS / sample.size());
-    return values(device, seed, labels, batch, done -> {});
+    return values(device, seed, labels, batch, Codec.IDENTITY, done -> {});
   }
 
-  private float[] values(Device device, long seed, int[] labels, int batch, IntConsumer progress) {
-    int size = sample.size();
+  private float[] values(
+      Device device, long seed, int[] labels, int batch, Codec by, IntConsumer progress) {
+    Shape made = by.sample(sample);
+    int size = made.size();
     float[] all = new float[labels.length * size];
     Rng rng = Rng.of(seed);
     try (Replay replay = device.replay();
-        Tensor whole = Tensor.empty(device, shapeOf(batch))) {
+        Tensor whole = Tensor.empty(device, batchOf(made, batch))) {
       // A record is made in the second run: it has to be of use in a third.
       boolean recorded = sampler.isRecordable() && labels.length >= 3 * batch;
       for (int first = 0; first < labels.length; first += batch) {
@@ -82,13 +96,13 @@ public record Generation(Denoiser denoiser, Sampler sampler, Shape sample, int c
           replay.run(
               () -> {
                 try (Scope scope = Scope.open()) {
-                  whole.copyFrom(draw(device, rng, from, some));
+                  whole.copyFrom(by.decode(draw(device, rng, from, some)));
                 }
               });
           values = whole.toFloats();
         } else {
           try (Scope scope = Scope.open()) {
-            values = draw(device, rng, first, some).toFloats();
+            values = by.decode(draw(device, rng, first, some)).toFloats();
           }
         }
         System.arraycopy(values, 0, all, first * size, values.length);
@@ -98,17 +112,17 @@ public record Generation(Denoiser denoiser, Sampler sampler, Shape sample, int c
     return all;
   }
 
-  private Shape shapeOf(int n) {
-    int[] sizes = new int[sample.rank() + 1];
+  private static Shape batchOf(Shape one, int n) {
+    int[] sizes = new int[one.rank() + 1];
     sizes[0] = n;
-    System.arraycopy(sample.toArray(), 0, sizes, 1, sample.rank());
+    System.arraycopy(one.toArray(), 0, sizes, 1, one.rank());
     return Shape.of(sizes);
   }
 
   /** Samples number {@code first} and those after it, one of each of the given classes. */
   private Tensor draw(Device device, Rng rng, int first, int[] labels) {
     int n = labels.length;
-    Tensor noise = rng.split(START).normalRows(device, shapeOf(n), first);
+    Tensor noise = rng.split(START).normalRows(device, batchOf(sample, n), first);
     Tensor wanted = classes == 0 ? null : Tensor.constant(device, Shape.of(n), labels);
     return sampler.sample(denoiser, noise, wanted, rng.split(STEPS), first);
   }

@@ -12,6 +12,7 @@ import dev.limbeck.nn.Network;
 import dev.limbeck.nn.Precision;
 import dev.limbeck.nn.UNetConfig;
 import dev.limbeck.tensor.Rng;
+import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import dev.limbeck.tensor.TensorFile;
 import dev.limbeck.tensor.TensorFileException;
@@ -26,6 +27,7 @@ import java.util.zip.CRC32C;
  *
  * @param guidanceWeight the weight w that a network with an input for it is told
  * @param guidance weights that it was trained with and may be told, or null
+ * @param codec what its samples are the latents of
  */
 public record Model(
     Architecture architecture,
@@ -33,6 +35,7 @@ public record Model(
     Preconditioning preconditioning,
     double guidanceWeight,
     GuidanceWeights guidance,
+    Codec codec,
     Network network) {
   private static final String SAMPLER = "limbeck.sampler";
   private static final String PRECONDITIONING = "limbeck.preconditioning";
@@ -48,17 +51,24 @@ public record Model(
   /** A model of EDM's preconditioning with freshly drawn weights. */
   public static Model create(Architecture architecture, Sampler sampler, Device device, long seed) {
     Network network = architecture.create(device, Rng.of(seed));
-    return new Model(architecture, sampler, new Preconditioning.Edm(), 0, null, network);
+    Preconditioning edm = new Preconditioning.Edm();
+    return new Model(architecture, sampler, edm, 0, null, Codec.IDENTITY, network);
+  }
+
+  /** This model, whose samples are latents. */
+  public Model with(Codec latents) {
+    return new Model(
+        architecture, sampler, preconditioning, guidanceWeight, guidance, latents, network);
   }
 
   /**
-   * What its network is made of, if it draws images.
+   * The shape of the images that it draws, decoded if its samples are latents.
    *
    * @throws DataException if it draws points
    */
-  public Architecture.Images images() {
-    if (architecture instanceof Architecture.Images images) {
-      return images;
+  public Shape image() {
+    if (architecture instanceof Architecture.Images) {
+      return codec.sample(architecture.sample());
     }
     throw new DataException(
         "the model draws points of " + architecture.sample() + "; one that draws images is needed");
@@ -83,6 +93,7 @@ public record Model(
         trained.preconditioning(),
         trained.guidanceWeight(),
         result.guidance(),
+        codec,
         copy);
   }
 
@@ -130,7 +141,8 @@ public record Model(
   /** Samples drawn with the model's own sampler; its parameters are frozen for it. */
   public Generation generation() {
     network.params().freeze();
-    return new Generation(denoiser(), sampler, architecture.sample(), architecture.classes());
+    return new Generation(
+        denoiser(), sampler, architecture.sample(), architecture.classes(), codec);
   }
 
   /**
@@ -163,6 +175,7 @@ public record Model(
     if (guidance != null) {
       metadata.put(LEARNT_GUIDANCE, guidance.text());
     }
+    codec.describe(metadata, tensors);
     metadata.put("limbeck.made", made);
     try {
       TensorFile.write(file, tensors, metadata);
@@ -177,6 +190,11 @@ public record Model(
    * @throws TrainingException if the file is missing, damaged or holds something else
    */
   public static Model load(Path file, Device device) {
+    return load(file, device, null);
+  }
+
+  /** Reads a model whose samples are latents of an application's own codec. */
+  public static Model load(Path file, Device device, Codec codec) {
     try (TensorFile saved = TensorFile.open(file)) {
       Map<String, String> metadata = saved.metadata();
       Architecture architecture = Architecture.read(metadata);
@@ -189,7 +207,9 @@ public record Model(
       String learnt = metadata.get(LEARNT_GUIDANCE);
       GuidanceWeights guidance = learnt == null ? null : GuidanceWeights.parse(learnt);
       Network network = architecture.create(device, Rng.of(0));
-      Model model = new Model(architecture, sampler, preconditioning, weight, guidance, network);
+      Codec latents = codec == null ? Codec.read(saved, device) : codec;
+      Model model =
+          new Model(architecture, sampler, preconditioning, weight, guidance, latents, network);
       for (Parameter p : model.network.params().list()) {
         if (!saved.contains(p.name()) || !saved.shape(p.name()).equals(p.value().shape())) {
           throw new TrainingException(

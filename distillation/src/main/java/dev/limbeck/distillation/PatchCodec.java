@@ -5,6 +5,9 @@ import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.op.Conv2dSpec;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
+import dev.limbeck.tensor.TensorFile;
+import dev.limbeck.tensor.TensorFileException;
+import java.util.Map;
 import org.apache.commons.math3.linear.Array2DRowRealMatrix;
 import org.apache.commons.math3.linear.EigenDecomposition;
 
@@ -25,45 +28,83 @@ public final class PatchCodec implements Codec, AutoCloseable {
   /** Images that are looked at: some hundred patches each. */
   private static final int IMAGES = 1000;
 
+  static final String NAME = "patches";
+  private static final String AXES = "codec.axes";
+  private static final String MEAN = "codec.mean";
+
   private final int side;
   private final int channels;
   private final int latents;
   private final double kept;
+  private final double factor;
   private final Tensor down;
   private final Tensor downBias;
   private final Tensor up;
   private final Tensor mean;
 
+  /**
+   * @param w f·V, [latents][s·s·channels]
+   * @param m the mean patch
+   */
   private PatchCodec(
-      Device device, int side, int channels, double[] m, double[][] axes, double[] variances) {
+      Device device, int side, int channels, float[] w, float[] m, double factor, double kept) {
+    int width = m.length;
     this.side = side;
     this.channels = channels;
-    this.latents = axes.length;
-    int width = m.length;
-    double all = 0;
-    double sum = 0;
-    for (int k = 0; k < variances.length; k++) {
-      all += variances[k];
-      sum += k < latents ? variances[k] : 0;
-    }
-    kept = sum / all;
-    double factor = DEVIATION / Math.sqrt(sum / latents);
-    float[] w = new float[latents * width];
+    this.latents = w.length / width;
+    this.kept = kept;
+    this.factor = factor;
     float[] bias = new float[latents];
     float[] back = new float[width * latents];
-    float[] middle = new float[width];
     for (int k = 0; k < latents; k++) {
+      double sum = 0;
       for (int j = 0; j < width; j++) {
-        w[k * width + j] = (float) (factor * axes[k][j]);
-        bias[k] -= (float) (factor * axes[k][j] * m[j]);
-        back[j * latents + k] = (float) (axes[k][j] / factor);
-        middle[j] = (float) m[j];
+        sum -= w[k * width + j] * (double) m[j];
+        back[j * latents + k] = (float) (w[k * width + j] / (factor * factor));
       }
+      bias[k] = (float) sum;
     }
     down = own(Tensor.of(device, Shape.of(latents, side, side, channels), w));
     downBias = own(Tensor.of(device, Shape.of(latents), bias));
     up = own(Tensor.of(device, Shape.of(width, latents), back));
-    mean = own(Tensor.of(device, Shape.of(width), middle));
+    mean = own(Tensor.of(device, Shape.of(width), m));
+  }
+
+  private static PatchCodec of(
+      Device device, int side, int channels, double[] mean, double[][] axes, double[] variances) {
+    int width = mean.length;
+    double all = 0;
+    double sum = 0;
+    for (int k = 0; k < variances.length; k++) {
+      all += variances[k];
+      sum += k < axes.length ? variances[k] : 0;
+    }
+    double factor = DEVIATION / Math.sqrt(sum / axes.length);
+    float[] w = new float[axes.length * width];
+    float[] m = new float[width];
+    for (int j = 0; j < width; j++) {
+      m[j] = (float) mean[j];
+      for (int k = 0; k < axes.length; k++) {
+        w[k * width + j] = (float) (factor * axes[k][j]);
+      }
+    }
+    return new PatchCodec(device, side, channels, w, m, factor, sum / all);
+  }
+
+  /** What {@link #describe} wrote; {@code kind} is its text. */
+  static PatchCodec read(TensorFile file, String kind, Device device) throws TensorFileException {
+    String[] words = kind.split(" ");
+    if (words.length != 6 || !file.contains(AXES) || !file.contains(MEAN)) {
+      throw new IllegalArgumentException("its codec \"" + kind + "\" is not whole");
+    }
+    return new PatchCodec(
+        device,
+        Integer.parseInt(words[1]),
+        Integer.parseInt(words[2]),
+        file.floats(AXES),
+        file.floats(MEAN),
+        Double.parseDouble(words[4]),
+        Double.parseDouble(words[5]));
   }
 
   private static Tensor own(Tensor tensor) {
@@ -152,7 +193,7 @@ public final class PatchCodec implements Codec, AutoCloseable {
     for (int k = 0; k < latents; k++) {
       axes[k] = eigen.getEigenvector(k).toArray();
     }
-    return new PatchCodec(device, side, channels, mean, axes, eigen.getRealEigenvalues());
+    return of(device, side, channels, mean, axes, eigen.getRealEigenvalues());
   }
 
   /** The share of the pixels' variance that latents keep. */
@@ -174,6 +215,23 @@ public final class PatchCodec implements Codec, AutoCloseable {
               sample, channels, side, side));
     }
     return Shape.of(sample.dim(0) / side, sample.dim(1) / side, latents);
+  }
+
+  @Override
+  public Shape sample(Shape latent) {
+    return Shape.of(latent.dim(0) * side, latent.dim(1) * side, channels);
+  }
+
+  @Override
+  public String text() {
+    return NAME + " " + side + " " + channels + " " + latents + " " + factor + " " + kept;
+  }
+
+  @Override
+  public void describe(Map<String, String> metadata, Map<String, Tensor> tensors) {
+    metadata.put(KIND, text());
+    tensors.put(AXES, down);
+    tensors.put(MEAN, mean);
   }
 
   @Override

@@ -5,6 +5,7 @@ import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.distillation.data.ImageGrid;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.nn.Precision;
+import dev.limbeck.tensor.Shape;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -20,10 +21,17 @@ public final class TrainJob {
    * What to do.
    *
    * @param data images, already of the preset's size
+   * @param codec whose latents the network is trained on
    * @param precision what the network computes in
    */
   public record Options(
-      Device device, long seed, Dataset data, Path out, Preset preset, Precision precision) {}
+      Device device,
+      long seed,
+      Dataset data,
+      Codec codec,
+      Path out,
+      Preset preset,
+      Precision precision) {}
 
   /** Told what is going on. */
   public interface Watcher {
@@ -65,14 +73,13 @@ public final class TrainJob {
       teacher = trainTeacher(log);
     }
     save("teacher", teacher, "EDM, seed " + options.seed + ", data " + options.data.hash());
-    Architecture.Images images = teacher.images();
-    ImageGrid grid =
-        ImageGrid.of(images.side(), images.side(), images.network().inChannels()).scale(3);
+    int classes = teacher.architecture().classes();
+    ImageGrid grid = ImageGrid.of(teacher.image()).scale(3);
     // No more samples than are asked for where they are measured.
     int columns = Math.max(1, Math.min(COLUMNS, options.preset.evaluated()));
     int[] labels = new int[columns];
     for (int i = 0; i < columns; i++) {
-      labels[i] = images.classes() == 0 ? 0 : i % images.classes();
+      labels[i] = classes == 0 ? 0 : i % classes;
     }
     int rows = Math.max(1, Math.min(ROWS, options.preset.evaluated() / columns));
     for (int row = 0; row < rows; row++) {
@@ -104,13 +111,16 @@ public final class TrainJob {
   /** Trains a teacher as the preset says. */
   Model trainTeacher(RunLog log) {
     Preset p = options.preset;
+    Shape latent = options.codec.latent(Shape.of(p.side(), p.side(), options.data.channels()));
+    int channels = latent.dim(2);
     Model model =
         Model.create(
-                p.network().withClasses(options.data.classes()),
-                p.side(),
+                p.network().withClasses(options.data.classes()).withChannels(channels, channels),
+                latent.dim(0),
                 EdmTraining.SAMPLER,
                 options.device,
                 options.seed)
+            .with(options.codec)
             .in(options.precision);
     EdmTraining training =
         new EdmTraining(
@@ -131,8 +141,10 @@ public final class TrainJob {
    */
   void train(String part, Distiller distiller, String origin, RunLog log) {
     int batch = options.preset.batch();
-    Batches batches = Batches.of(options.data, options.device, batch, options.seed);
-    String data = options.data.hash();
+    Batches images = Batches.of(options.data, options.device, batch, options.seed);
+    Batches batches = options.codec.encoded(images);
+    String latents = options.codec.text();
+    String data = options.data.hash() + (latents.isEmpty() ? "" : " in " + latents);
     new Training(options.out, options.preset, options.seed, data, batches, watcher)
         .train(part, distiller, origin, log);
   }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.limbeck.autograd.Parameter;
 import dev.limbeck.distillation.Architecture;
+import dev.limbeck.distillation.Codec;
 import dev.limbeck.distillation.GuidanceWeights;
 import dev.limbeck.distillation.Model;
 import dev.limbeck.distillation.diffusion.Preconditioning;
@@ -49,7 +50,8 @@ class EditCommandTest {
       p.value().addInPlace(0.2f, Tensor.of(Device.cpu(), p.value().shape(), noise));
     }
     Samplers.Sampler sampler = Samplers.eulerOn(80, 5, 1, .3, 0);
-    new Model(told, sampler, new Preconditioning.Edm(), 0, new GuidanceWeights(0, 4), network)
+    GuidanceWeights learnt = new GuidanceWeights(0, 4);
+    new Model(told, sampler, new Preconditioning.Edm(), 0, learnt, Codec.IDENTITY, network)
         .save(student, "nothing");
     network.params().close();
   }

@@ -41,6 +41,20 @@ class NoiseLevelsTest {
     assertArrayEquals(new double[] {80, 4.828427, 2, .828427, 0}, levels, 1e-6);
   }
 
+  /** Where the schedule is cut off at 80, several of its levels are 80. */
+  @Test
+  void theGuidedTeachersLevelsFall() {
+    for (double shift : new double[] {1, 2, 8}) {
+      double[] levels = NoiseLevels.fallingCosine(128, shift, 80);
+      assertEquals(129, levels.length);
+      assertEquals(80, levels[0], 8);
+      assertEquals(0, levels[128]);
+      for (int i = 0; i < 128; i++) {
+        assertTrue(levels[i + 1] < levels[i], "level " + i + " of shift " + shift);
+      }
+    }
+  }
+
   @Test
   void halvingKeepsBothEnds() {
     double[] halved = NoiseLevels.halve(new double[] {8, 4, 2, 1, 0});

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.limbeck.distillation.data.DataException;
 import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.distillation.data.Datasets;
+import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
@@ -17,6 +18,7 @@ import dev.limbeck.tensor.Tensor;
 import dev.limbeck.tensor.TensorFile;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -125,11 +127,33 @@ class DigitClassifierTest {
     assertArrayEquals(s.covariance()[1], read.covariance()[1]);
   }
 
+  /** Grey in three channels is grey; green counts for 0.587; two channels are no image. */
   @Test
-  void colourImagesAreRefused() {
+  void coloursAreSeenByTheirLuma() {
     try (DigitClassifier classifier = DigitClassifier.random(device, Rng.of(1));
-        Tensor colour = Tensor.of(device, Shape.of(1, 16, 16, 3), new float[768])) {
-      assertThrows(ShapeException.class, () -> classifier.features(colour));
+        Scope scope = Scope.open()) {
+      float[] one = new float[256];
+      Rng.of(2).uniform(one);
+      float[] grey = new float[768];
+      float[] green = new float[768];
+      float[] dim = new float[256];
+      for (int i = 0; i < one.length; i++) {
+        Arrays.fill(grey, 3 * i, 3 * i + 3, one[i]);
+        green[3 * i + 1] = one[i];
+        dim[i] = .587f * one[i];
+      }
+      Shape colours = Shape.of(1, 16, 16, 3);
+      Shape single = Shape.of(1, 16, 16, 1);
+      assertArrayEquals(
+          classifier.features(Tensor.of(device, single, one))[0],
+          classifier.features(Tensor.of(device, colours, grey))[0],
+          1e-5f);
+      assertArrayEquals(
+          classifier.features(Tensor.of(device, single, dim))[0],
+          classifier.features(Tensor.of(device, colours, green))[0],
+          1e-5f);
+      Tensor two = Tensor.zeros(device, Shape.of(1, 16, 16, 2));
+      assertThrows(ShapeException.class, () -> classifier.features(two));
     }
   }
 

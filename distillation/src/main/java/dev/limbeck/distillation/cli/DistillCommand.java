@@ -42,6 +42,7 @@ final class DistillCommand implements Callable<Integer> {
   @Mixin private OutOption out;
   @Mixin private PresetOption preset;
   @Mixin private PrecisionOption precision;
+  @Mixin private LatentOption latent;
 
   @Option(
       names = "--method",
@@ -90,6 +91,11 @@ final class DistillCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     methods.forEach(Methods::of);
+    if (latent.isGiven() && !origin.train) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--latent is for --train-teacher: a teacher that exists brings its own latent space");
+    }
     if (Mixture.isNamed(data.data())) {
       return points();
     }
@@ -110,6 +116,7 @@ final class DistillCommand implements Callable<Integer> {
             folder,
             methods,
             teacher(opened, p),
+            latent.codec(opened, images.fitted(p.side())),
             p,
             guidance,
             precision.precision(),

@@ -134,30 +134,40 @@ final class EditCommand implements Callable<Integer> {
       description = "Picture to write: images before and after (default: ${DEFAULT-VALUE}).")
   private Path out;
 
-  /** Images at work, and their classes before and after. */
-  private record Work(Tensor images, Tensor from, Tensor to) {}
+  /**
+   * What is at work.
+   *
+   * @param images or their latents, where the model draws those
+   * @param from the classes before
+   * @param to the classes after
+   */
+  private record Work(Model model, Tensor images, Tensor from, Tensor to) {}
 
   @Override
   public Integer call() {
     Device opened = device.open();
     Model model = Model.load(checkpoint, opened);
-    int side = model.images().side();
-    Dataset all = Datasets.open(data.data()).fitted(side);
+    Dataset all = Datasets.open(data.data()).fitted(model.image().dim(0));
     check(model, all);
     Dataset given = all.spread(Math.min(count, all.count()));
     Sampler by = sampler.generation(model).sampler();
     Denoiser denoiser = sampler.generation(model).denoiser();
     try (Scope scope = Scope.open()) {
-      Work work = work(opened, given, model.architecture().classes());
-      ImageGrid grid = ImageGrid.of(side, side, given.channels());
-      grid.row("given", work.images.toFloats());
+      Tensor pixels = given.images(opened, Dataset.range(0, given.count()));
+      Work work = work(model, pixels, given);
+      ImageGrid grid = ImageGrid.of(model.image());
+      grid.row("given", pixels.toFloats());
+      if (mode == Mode.INPAINT) {
+        grid.row("known", pixels.add(1f).mul(mask(pixels)).add(-1f).toFloats());
+      }
       Tensor made =
           switch (mode) {
             case VARY -> vary(denoiser, by, work);
-            case INPAINT -> inpaint(denoiser, by, work, grid);
-            case TRANSFER -> transfer(denoiser, by, work, opened, side);
+            case INPAINT -> inpaint(denoiser, by, work);
+            case TRANSFER -> transfer(denoiser, by, work);
           };
-      grid.row(mode.name().toLowerCase(Locale.ROOT), made.clamp(-1, 1).toFloats());
+      Tensor shown = model.codec().decode(made).clamp(-1, 1);
+      grid.row(mode.name().toLowerCase(Locale.ROOT), shown.toFloats());
       grid.write(out);
     }
     spec.commandLine().getOut().printf("%s: %d images%n", out, given.count());
@@ -169,7 +179,7 @@ final class EditCommand implements Callable<Integer> {
     if (count < 1) {
       throw refused("--count is " + count + "; at least 1 is needed");
     }
-    int channels = model.images().network().inChannels();
+    int channels = model.image().dim(2);
     if (images.channels() != channels) {
       throw refused(
           String.format(
@@ -194,10 +204,10 @@ final class EditCommand implements Callable<Integer> {
     }
   }
 
-  private Work work(Device opened, Dataset given, int classes) {
-    Tensor images = given.images(opened, Dataset.range(0, given.count()));
-    if (classes == 0) {
-      return new Work(images, null, null);
+  private Work work(Model model, Tensor pixels, Dataset given) {
+    Tensor images = model.codec().encode(pixels);
+    if (model.architecture().classes() == 0) {
+      return new Work(model, images, null, null);
     }
     int[] own = new int[given.count()];
     int[] wanted = new int[given.count()];
@@ -206,8 +216,9 @@ final class EditCommand implements Callable<Integer> {
       wanted[i] = target == null ? own[i] : target;
     }
     Shape shape = Shape.of(own.length);
+    Device on = pixels.device();
     return new Work(
-        images, Tensor.constant(opened, shape, own), Tensor.constant(opened, shape, wanted));
+        model, images, Tensor.constant(on, shape, own), Tensor.constant(on, shape, wanted));
   }
 
   private Tensor vary(Denoiser denoiser, Sampler by, Work work) {
@@ -221,38 +232,49 @@ final class EditCommand implements Callable<Integer> {
         denoiser, Editing.from(by, level), work.images, work.to, Rng.of(seed.seed()));
   }
 
-  private Tensor inpaint(Denoiser denoiser, Sampler by, Work work, ImageGrid grid) {
-    int side = work.images.dim(1);
-    int channels = work.images.dim(3);
-    float[] mask = new float[work.images.size()];
-    for (int i = 0; i < mask.length; i++) {
-      int x = i / channels % side;
-      int y = i / channels / side % side;
-      mask[i] = part.holds((y + .5) / side, (x + .5) / side) ? 0 : 1;
-    }
-    Tensor known = Tensor.of(work.images.device(), work.images.shape(), mask);
-    Tensor shown = work.images.add(1f).mul(known).add(-1f);
-    grid.row("known", shown.toFloats());
-    return Editing.inpaint(denoiser, by, work.images, known, work.to, Rng.of(seed.seed()));
+  private Tensor inpaint(Denoiser denoiser, Sampler by, Work work) {
+    Rng rng = Rng.of(seed.seed());
+    return Editing.inpaint(denoiser, by, work.images, mask(work.images), work.to, rng);
   }
 
-  private Tensor transfer(Denoiser denoiser, Sampler by, Work work, Device opened, int side) {
+  /** 1 where images, or latents, are known. */
+  private Tensor mask(Tensor images) {
+    int height = images.dim(1);
+    int width = images.dim(2);
+    int channels = images.dim(3);
+    float[] mask = new float[images.size()];
+    for (int i = 0; i < mask.length; i++) {
+      int x = i / channels % width;
+      int y = i / channels / width % height;
+      mask[i] = part.holds((y + .5) / height, (x + .5) / width) ? 0 : 1;
+    }
+    return Tensor.of(images.device(), images.shape(), mask);
+  }
+
+  private Tensor transfer(Denoiser denoiser, Sampler by, Work work) {
+    Device opened = work.images.device();
+    int side = work.model.image().dim(0);
     Model back =
         encoder == null
             ? Model.builtIn(opened, side == Preset.quick().side() ? Preset.quick() : Preset.full())
             : Model.load(encoder, opened);
-    if (back.images().side() != side) {
+    if (!back.image().equals(work.model.image())) {
       throw refused(
           String.format(
-              "the encoder is for images of %d×%d, the checkpoint for %d×%d",
-              back.images().side(), back.images().side(), side, side));
+              "the encoder is for images of shape %s, the checkpoint for %s",
+              back.image(), work.model.image()));
+    }
+    if (!back.codec().text().equals(work.model.codec().text())) {
+      throw refused(
+          "the encoder's latents are not those of the checkpoint: --encoder takes one that was"
+              + " trained on the checkpoint's teacher, or that teacher");
     }
     double[] rising = GuidedDistillation.reversed(Editing.levels(back.sampler()));
     if (rising[0] == 0) {
       // No encoder but a teacher, which takes any steps.
       rising =
           GuidedDistillation.reversed(
-              NoiseLevels.shiftedCosine(ENCODING_STEPS, side / 8.0, NoiseLevels.SIGMA_MAX));
+              NoiseLevels.fallingCosine(ENCODING_STEPS, side / 8.0, NoiseLevels.SIGMA_MAX));
       rising[0] = Math.min(LEAST, rising[1] / 2);
     }
     return Editing.transfer(back.denoiser(), rising, denoiser, by, work.images, work.from, work.to);

@@ -68,7 +68,7 @@ final class EvaluateCommand implements Callable<Integer> {
     Device opened = device.open();
     Model model = Model.load(checkpoint, opened).in(precision.precision());
     Generation generation = sampler.generation(model);
-    Dataset real = Datasets.open(data.data()).fitted(model.images().side());
+    Dataset real = Datasets.open(data.data()).fitted(model.image().dim(0));
     Evaluation evaluation =
         data.data().equals(Datasets.MNIST)
             ? Evaluation.againstDigits(opened, samples)

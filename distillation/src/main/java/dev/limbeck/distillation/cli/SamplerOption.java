@@ -1,5 +1,6 @@
 package dev.limbeck.distillation.cli;
 
+import dev.limbeck.distillation.Codec;
 import dev.limbeck.distillation.Generation;
 import dev.limbeck.distillation.GuidanceWeights;
 import dev.limbeck.distillation.Model;
@@ -149,11 +150,10 @@ final class SamplerOption {
     if (guidance != 1 && own.classes() == 0) {
       throw refused("--guidance needs a model of several classes, this one has none");
     }
-    return new Generation(
-        threshold.around(denoiser(model).guided(guidance)),
-        sampler(own.sampler()),
-        own.sample(),
-        own.classes());
+    if (threshold != Threshold.NONE && model.codec() != Codec.IDENTITY) {
+      throw refused("--threshold is for images in [-1, 1]; this checkpoint draws latents");
+    }
+    return own.by(threshold.around(denoiser(model).guided(guidance)), sampler(own.sampler()));
   }
 
   /** The model, told the weight of guidance that was asked for. */

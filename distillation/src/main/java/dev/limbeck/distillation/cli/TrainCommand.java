@@ -4,6 +4,7 @@ import dev.limbeck.distillation.Preset;
 import dev.limbeck.distillation.TrainJob;
 import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.distillation.data.Datasets;
+import dev.limbeck.kernels.Device;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
@@ -23,6 +24,7 @@ final class TrainCommand implements Callable<Integer> {
   @Mixin private OutOption out;
   @Mixin private PresetOption preset;
   @Mixin private PrecisionOption precision;
+  @Mixin private LatentOption latent;
 
   @Option(names = "--steps", paramLabel = "N", description = "Training steps.")
   private Long steps;
@@ -35,8 +37,16 @@ final class TrainCommand implements Callable<Integer> {
     }
     Dataset images = Datasets.open(data.data()).fitted(p.side());
     Path folder = out.folder("teacher");
+    Device opened = device.open();
     TrainJob.Options options =
-        new TrainJob.Options(device.open(), seed.seed(), images, folder, p, precision.precision());
+        new TrainJob.Options(
+            opened,
+            seed.seed(),
+            images,
+            latent.codec(opened, images),
+            folder,
+            p,
+            precision.precision());
     new TrainJob(options, new ConsoleWatcher()).run();
     System.err.println("wrote " + folder.resolve("teacher.safetensors"));
     return 0;

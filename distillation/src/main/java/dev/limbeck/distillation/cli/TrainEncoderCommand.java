@@ -47,7 +47,8 @@ final class TrainEncoderCommand implements Callable<Integer> {
     Device opened = device.open();
     Model from = teacher == null ? Model.builtIn(opened, p) : Model.load(teacher, opened);
     TrainJob.Options options =
-        new TrainJob.Options(opened, seed.seed(), images, folder, p, precision.precision());
+        new TrainJob.Options(
+            opened, seed.seed(), images, from.codec(), folder, p, precision.precision());
     new TrainJob(options, new ConsoleWatcher()).encoder(from);
     System.err.println("wrote " + folder.resolve("encoder.safetensors"));
     return 0;

@@ -1,5 +1,6 @@
 package dev.limbeck.distillation.data;
 
+import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.ShapeException;
 import dev.limbeck.tensor.Tensor;
 import java.nio.file.Path;
@@ -37,6 +38,11 @@ public final class ImageGrid {
   /** An empty grid for images of one size, with 1 or 3 channels. */
   public static ImageGrid of(int height, int width, int channels) {
     return new ImageGrid(height, width, channels);
+  }
+
+  /** The same for images of a shape, [H,W,C]. */
+  public static ImageGrid of(Shape image) {
+    return of(image.dim(0), image.dim(1), image.dim(2));
   }
 
   /** A grid of a tensor's images, {@code columns} a row. */

@@ -122,6 +122,20 @@ public final class NoiseLevels {
   }
 
   /**
+   * {@link #shiftedCosine} with n steps all of which lead down: as many steps more as its top,
+   * where σ_max cuts it off, has levels alike, of which the last is kept.
+   */
+  public static double[] fallingCosine(int n, double shift, double sigmaMax) {
+    int cut = 0;
+    double[] levels;
+    do {
+      levels = shiftedCosine(n + cut, shift, sigmaMax);
+      cut++;
+    } while (levels[levels.length - n] == sigmaMax);
+    return Arrays.copyOfRange(levels, levels.length - n - 1, levels.length);
+  }
+
+  /**
    * σ_t = √((1 − ᾱ_t)/ᾱ_t) at t = 0, …, n − 1, ascending, with √β evenly spaced: the training table
    * of latent diffusion.
    *

@@ -33,8 +33,8 @@ import java.util.Map;
  *
  * <p>Four 3×3 convolutions with ReLU on 16×16 grey images, of stride 1, 2, 1, 2 and 24, 40, 64, 64
  * channels; the mean over the remaining 4×4 pixels is the feature vector; a linear layer makes ten
- * logits of it. Images of another size are brought to 16×16 by {@link Dataset#fitted}, and every
- * value is clamped to [-1, 1].
+ * logits of it. Of coloured images the luma is seen. Images of another size are brought to 16×16 by
+ * {@link Dataset#fitted}, and every value is clamped to [-1, 1].
  *
  * @cost 3.9 million multiply-adds an image
  */
@@ -48,6 +48,9 @@ public final class DigitClassifier implements FeatureExtractor, AutoCloseable {
   private static final int[] WIDTHS = {1, 24, 40, 64, FEATURES};
   private static final int[] STRIDES = {1, 2, 1, 2};
   private static final int KERNEL = 3;
+
+  /** Shares of red, green and blue in what of a coloured image is seen (ITU-R BT.601). */
+  private static final float[] LUMA = {.299f, .587f, .114f};
 
   /** Added to the mean square of channels, which are all 0 where nothing is seen. */
   private static final float UNIT_EPSILON = 1e-4f;
@@ -259,15 +262,28 @@ public final class DigitClassifier implements FeatureExtractor, AutoCloseable {
 
   private Tensor prepared(Tensor images) {
     Shape shape = images.shape();
-    if (shape.rank() != 4 || shape.dim(3) != 1) {
-      throw new ShapeException("digit features: expects grey images [N,H,W,1], got " + shape);
+    if (shape.rank() != 4 || (shape.dim(3) != 1 && shape.dim(3) != LUMA.length)) {
+      throw new ShapeException(
+          "digit features: expects images [N,H,W,1] or [N,H,W,3], got " + shape);
     }
     float[] pixels = images.toFloats();
     for (int i = 0; i < pixels.length; i++) {
       pixels[i] = Math.min(1f, Math.max(-1f, pixels[i]));
     }
-    Dataset fitted = Dataset.ofFloats("images", shape.toArray(), pixels, null).fitted(SIDE);
+    int[] grey = {shape.dim(0), shape.dim(1), shape.dim(2), 1};
+    float[] luma = shape.dim(3) == 1 ? pixels : luma(pixels);
+    Dataset fitted = Dataset.ofFloats("images", grey, luma, null).fitted(SIDE);
     return fitted.images(params.device(), Dataset.range(0, fitted.count()));
+  }
+
+  private static float[] luma(float[] colours) {
+    float[] grey = new float[colours.length / LUMA.length];
+    for (int i = 0; i < grey.length; i++) {
+      for (int c = 0; c < LUMA.length; c++) {
+        grey[i] += LUMA[c] * colours[LUMA.length * i + c];
+      }
+    }
+    return grey;
   }
 
   /** The first 16 hexadecimal digits of the SHA-256 of the kind and all weights. */
