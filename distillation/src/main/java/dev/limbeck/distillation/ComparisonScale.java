@@ -45,8 +45,8 @@ record ComparisonScale(
         List.of("ring", "grid", "spiral", "gaussian"),
         Preset.points(),
         digits,
-        1800L * digits.batch(),
-        100,
+        1000L * digits.batch(),
+        50,
         2000,
         3);
   }
