@@ -96,7 +96,7 @@ class DdilTest {
   void realDataAloneChangeNothing() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
       List<Float> base = losses(pd(teacher(device)), device);
-      Ddil.Config real = new Ddil.Config(1, 0, .5, .5, 2, 8, false);
+      Ddil.Config real = new Ddil.Config(1, 0, .5, .5, .5, 2, 8, false, false);
       assertEquals(
           base, losses(new Ddil(real, pd(teacher(device)), BATCH, teacher(device)), device));
     }
@@ -107,7 +107,7 @@ class DdilTest {
   void chainsDoNotDependOnRealData() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
       for (double student : new double[] {0, 1}) {
-        Ddil.Config chains = new Ddil.Config(0, 0, student, .5, 2, 8, false);
+        Ddil.Config chains = new Ddil.Config(0, 0, student, .5, .5, 2, 8, false, false);
         Ddil ddil = new Ddil(chains, pd(teacher(device)), BATCH, teacher(device));
         for (float loss : losses(ddil, device)) {
           assertTrue(loss < 100, "loss " + loss);
@@ -145,7 +145,7 @@ class DdilTest {
   @Test
   void teachersStatesHaveTheDeviationOfItsSteps() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
-      Ddil.Config chains = new Ddil.Config(0, 0, 0, 0, 2, 8, false);
+      Ddil.Config chains = new Ddil.Config(0, 0, 0, 0, 0, 2, 8, false, false);
       ProgressiveDistillation base = pd(teacher(device));
       Ddil ddil = new Ddil(chains, base, BATCH, teacher(device));
       ddil.begin(0);
@@ -172,6 +172,37 @@ class DdilTest {
   }
 
   /**
+   * Where the sampler renoises, a node's state is the estimate from the last of the sampler's
+   * levels above it: told apart here by a student who believes every sample to be its noise level.
+   */
+  @Test
+  void renoisedStatesComeFromTheLevelAbove() {
+    try (CpuDevice device = CpuDevice.open(true, 1);
+        Scope scope = Scope.open()) {
+      double[] nodes = {10, 4, 2, 1, .5, .25, 0};
+      double[] expected = {0, 10, 10, 2, 2, .5};
+      Denoiser believer = (x, sigma, labels) -> Tensor.full(device, x.shape(), sigma.toFloats()[0]);
+      ProgressiveDistillation pd = pd(teacher(device));
+      InputDriven.Transition how = InputDriven.Transition.RENOISING;
+      Driven base = Driven.of(pd, nodes, how, new double[] {10, 2, .5}, believer);
+      Ddil.Config chains = new Ddil.Config(0, 0, 1, .5, .5, 2, 8, false, false);
+      Ddil ddil = new Ddil(chains, base, BATCH, teacher(device));
+      ddil.begin(0);
+      StepInput in = new FarAway(device).at(3);
+      int[] drawn = new int[BATCH];
+      for (int i = 0; i < BATCH; i++) {
+        drawn[i] = i % expected.length;
+      }
+      float[] x = base.given.get(0).at(in, nodes, drawn, null).x().toFloats();
+      float[] noise = in.noise("noise").toFloats();
+      for (int i = 0; i < x.length; i++) {
+        int node = drawn[i / 2];
+        assertEquals(expected[node], x[i] - nodes[node] * noise[i], 1e-5, "node " + node);
+      }
+    }
+  }
+
+  /**
    * An exact student's chain of Euler steps falls short of real data with noise by the factors of
    * its steps: on N(0, 0.25) the sliced distance is the difference of the deviations. The floor is
    * what 512 points leave.
@@ -180,10 +211,10 @@ class DdilTest {
   void covariateShiftOfTheTeachersOwnSteps() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
       ProgressiveDistillation base = pd(teacher(device));
-      InputDriven exact = new OfTheTeacher(base);
       double[] grid = base.grid(0);
+      InputDriven exact = Driven.of(base, grid, InputDriven.Transition.EULER, null, EXACT);
       Tensor real = Rng.of(5).normal(device, Shape.of(2 * 4096, 2)).mul(.5f);
-      List<CovariateShift> found = CovariateShift.of(exact, 0, real, null, Rng.of(6));
+      List<CovariateShift> found = CovariateShift.of(exact, EXACT, 0, real, null, Rng.of(6));
       assertEquals(grid.length - 2, found.size());
       double chain = grid[0];
       for (int j = 0; j < found.size(); j++) {
@@ -198,33 +229,40 @@ class DdilTest {
     }
   }
 
-  /** A method whose student is as good as its teacher. */
-  private record OfTheTeacher(ProgressiveDistillation method) implements InputDriven {
-    @Override
-    public void drawFrom(NoisyInputs inputs) {
-      method.drawFrom(inputs);
-    }
-
-    @Override
-    public double[] grid(long step) {
-      return method.grid(step);
-    }
-
-    @Override
-    public Chain chain() {
+  /** A method with a chain of its own; it keeps the inputs that it is given. */
+  private record Driven(
+      ProgressiveDistillation method, double[] nodes, Chain chain, List<NoisyInputs> given)
+      implements InputDriven {
+    /** Student and teacher are the same. */
+    static Driven of(
+        ProgressiveDistillation method,
+        double[] nodes,
+        Transition how,
+        double[] levels,
+        Denoiser d) {
       Estimates estimates =
           new Estimates() {
             @Override
             public Denoiser student(double[] guidance) {
-              return EXACT;
+              return d;
             }
 
             @Override
             public Denoiser teacher(long step, double[] guidance) {
-              return EXACT;
+              return d;
             }
           };
-      return new Chain(Transition.EULER, null, null, estimates);
+      return new Driven(method, nodes, new Chain(how, levels, null, estimates), new ArrayList<>());
+    }
+
+    @Override
+    public void drawFrom(NoisyInputs inputs) {
+      given.add(inputs);
+    }
+
+    @Override
+    public double[] grid(long step) {
+      return nodes;
     }
 
     @Override
@@ -268,6 +306,7 @@ class DdilTest {
     IllegalArgumentException e =
         assertThrows(IllegalArgumentException.class, () -> Methods.of("ddil+nothing"));
     assertTrue(e.getMessage().contains("no method \"nothing\""));
-    assertThrows(IllegalArgumentException.class, () -> new Ddil.Config(1.5, 0, 0, 0, 1, 1, false));
+    assertThrows(
+        IllegalArgumentException.class, () -> new Ddil.Config(1.5, 0, 0, 0, 0, 1, 1, false, false));
   }
 }

@@ -172,6 +172,30 @@ class DistributionMatchingTest {
     }
   }
 
+  /**
+   * Noise is added under the name that its levels are drawn by: they must not be the same numbers.
+   */
+  @Test
+  void levelsAreIndependentOfTheNoise() {
+    try (Scope scope = Scope.open()) {
+      int n = 5000;
+      StepInput in = new StepInput(0, Rng.of(3), Tensor.zeros(Device.cpu(), Shape.of(n, 1)), null);
+      float[] noise = in.noise("critic").toFloats();
+      double[] sigma = new SigmaDraw.Lognormal(0, 1).draw(in, "critic");
+      double[] levels = {1, Math.exp(-1)};
+      double[] table = new SigmaDraw.Table(levels, 0).draw(in, "critic");
+      double normal = 0;
+      double uniform = 0;
+      for (int i = 0; i < n; i++) {
+        normal += Math.log(sigma[i]) * noise[i] / n;
+        uniform += (2 * Math.log(table[i]) + 1) * noise[i] / n;
+      }
+      // Five deviations of a mean of products of unit numbers.
+      assertEquals(0, normal, 5 / Math.sqrt(n));
+      assertEquals(0, uniform, 5 / Math.sqrt(n));
+    }
+  }
+
   /** The largest gradient that reaches the generator from a classifier of these features. */
   @Test
   void aClassifierMaySeeTheTeachersFeatures() {

@@ -59,7 +59,7 @@ final class Toys {
                     1,
                     ProgressiveDistillation.Solver.HEUN,
                     ProgressiveDistillation.Weighting.TRUNCATED_SNR))
-            .with(new Ddil.Config(.2, 0, .5, .5, 2, 4, true))
+            .with(new Ddil.Config(.2, 0, .5, .5, .5, 2, 4, true, true))
             .with(new Dmd2.Config(everyPartOf(Dmd2.Config.paper().loop(), steps)))
             .with(
                 new Dmd.Config(
@@ -205,6 +205,7 @@ final class Toys {
             1,
             ProgressiveDistillation.Solver.EULER,
             ProgressiveDistillation.Weighting.SNR_PLUS_ONE),
+        false,
         true);
   }
 

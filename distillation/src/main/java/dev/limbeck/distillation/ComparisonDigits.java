@@ -202,7 +202,10 @@ final class ComparisonDigits {
     Trainer.Options options =
         new Trainer.Options(
             folder.resolve("checkpoint.safetensors"), Long.MAX_VALUE, (d, step, losses) -> {});
-    String origin = "curve, teacher " + teacher.hash() + " seed " + cell.seed();
+    String origin =
+        String.format(
+            "curve of %d steps, teacher %s seed %d",
+            distiller.steps(), teacher.hash(), cell.seed());
     distiller.keepIn(folder);
     Trainer trainer = new Trainer(distiller, batches, origin, options);
     long done = trainer.resume();

@@ -74,7 +74,7 @@ abstract class ConsistencyLearning implements Distiller {
       }
     }
 
-    /** As in the papers, for one-step samples; further levels are every second of 40 nodes'. */
+    /** As in the papers, for one-step samples; further levels are this project's, from a trial. */
     static Training paper(long steps, double learningRate, double decay, double dropout) {
       return new Training(
           steps,

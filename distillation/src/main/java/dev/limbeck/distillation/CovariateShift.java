@@ -34,19 +34,19 @@ public record CovariateShift(double sigma, double distance, double floor) {
   }
 
   /**
-   * Measures the student of a method as it stands, at every node after the first: there both are
-   * noise.
+   * Measures a method's student at every node after the first: there both are noise.
    *
+   * @param student as it is sampled: averaged, and told its weight of guidance
    * @param real clean data, half of which are the comparison's floor, [2N,…]
    * @param labels of the first half, [N], or null
    */
   public static List<CovariateShift> of(
-      InputDriven method, long step, Tensor real, Tensor labels, Rng rng) {
+      InputDriven method, Denoiser student, long step, Tensor real, Tensor labels, Rng rng) {
     try (Scope scope = Scope.open()) {
       int n = real.dim(0) / 2;
       Tensor first = real.slice(0, 0, n);
       Tensor second = real.slice(0, n, 2 * n);
-      Chained chained = chain(method, step, first, labels, rng.split(1));
+      Chained chained = chain(method, student, step, first, labels, rng.split(1));
       List<CovariateShift> shifts = new ArrayList<>();
       for (int j = 0; j < chained.states.size(); j++) {
         double sigma = chained.levels[j];
@@ -63,14 +63,9 @@ public record CovariateShift(double sigma, double distance, double floor) {
     }
   }
 
-  private static Chained chain(InputDriven method, long step, Tensor like, Tensor labels, Rng rng) {
+  private static Chained chain(
+      InputDriven method, Denoiser student, long step, Tensor like, Tensor labels, Rng rng) {
     InputDriven.Chain chain = method.chain();
-    double[] range = chain.guidance();
-    double[] weights = range == null ? null : new double[like.dim(0)];
-    if (weights != null) {
-      Arrays.fill(weights, range[0]);
-    }
-    Denoiser student = chain.estimates().student(weights);
     boolean euler = chain.transition() == InputDriven.Transition.EULER;
     double[] levels = euler ? method.grid(step) : chain.levels();
     // The end of a grid is where nobody steps from.

@@ -31,8 +31,12 @@ import java.util.Optional;
  *
  * <p>States of the chains are kept in a buffer of some batches. A step that takes them makes a
  * batch anew with a certain probability and puts it in place of an older one: data are aggregated,
- * and a chain costs less than one evaluation of the student a step. No gradient passes through a
- * chain.
+ * and a chain costs a part of its evaluations a step; the teacher's, which does not change and may
+ * have many nodes, is seldom made anew. No gradient passes through a chain.
+ *
+ * <p>Where the student's sampler renoises, a state of a node is the clean estimate from the last of
+ * the sampler's levels above it, with noise of the node's level; above the first there is noise
+ * alone. The teacher's states lie on the nodes themselves.
  *
  * <p><b>Card.</b> z = F, S or T: {@link Mixture#at}; β(k): {@link Config#forwardShare}; student's
  * chain: {@link Mixture#studentChain}; teacher's: {@link Mixture#teacherChain}. Tests: {@code
@@ -66,30 +70,46 @@ public final class Ddil implements Distiller {
    * @param forward β_F at the end: the share of noisy real data
    * @param fall the part of the run over which β_F falls from 1 to that
    * @param student β_S : (β_S + β_T), the student's part of the rest
-   * @param refresh probability that a step on a chain's states makes a batch of them anew
+   * @param refresh probability that a step on the student's states makes a batch of them anew
+   * @param teacherRefresh the same for the teacher's
    * @param batches how many batches of each chain are kept
    * @param teacherSteps the least number of the teacher's Euler steps over the whole grid
-   * @param clip whether the teacher's estimates, and the student's in its chain, are brought into
-   *     [−1, 1], which is where images lie (static thresholding, for the paper's reflected form)
+   * @param clip whether the teacher's estimates, and those of students that teach, are brought into
+   *     [−1, 1], which is where images lie (static thresholding, for the paper's reflected form);
+   *     latents lie elsewhere
+   * @param clipStudent whether the student's in its chain are, as befits one that is sampled so
    */
   public record Config(
       double forward,
       double fall,
       double student,
       double refresh,
+      double teacherRefresh,
       int batches,
       int teacherSteps,
-      boolean clip) {
+      boolean clip,
+      boolean clipStudent) {
     /**
      * Half of all steps on real data, 35 % on the student's states, 15 % on the teacher's; points
      * may lie anywhere, images are clipped.
      */
     public static Config of(Preset preset) {
-      return new Config(.5, .2, .7, .5, 4, 8, !preset.isPoints());
+      return new Config(.5, .2, .7, .5, .1, 4, 8, !preset.isPoints(), false);
+    }
+
+    /** Without bounds, for samples that are no images in [−1, 1]. */
+    Config unbounded() {
+      return new Config(
+          forward, fall, student, refresh, teacherRefresh, batches, teacherSteps, false, false);
     }
 
     public Config {
-      boolean shares = share(forward) && share(fall) && share(student) && share(refresh);
+      boolean shares =
+          share(forward)
+              && share(fall)
+              && share(student)
+              && share(refresh)
+              && share(teacherRefresh);
       if (!shares || batches < 1 || teacherSteps < 1) {
         throw new IllegalArgumentException(
             "ddil: shares lie between 0 and 1, batches and steps are at least 1; given are "
@@ -101,6 +121,8 @@ public final class Ddil implements Distiller {
                 + student
                 + ", refresh "
                 + refresh
+                + " and "
+                + teacherRefresh
                 + ", batches "
                 + batches
                 + ", steps "
@@ -158,7 +180,9 @@ public final class Ddil implements Distiller {
     this.batch = batch;
     this.classes = teacher.classes();
     this.sample = teacher.sample();
-    places = Math.max(driven.grid(0).length, driven.grid(base.steps() - 1).length);
+    double[] levels = driven.chain().levels();
+    int nodes = Math.max(driven.grid(0).length, driven.grid(base.steps() - 1).length);
+    places = Math.max(nodes, levels == null ? 0 : levels.length);
     Shape states = Shape.of(config.batches * places * batch, sample.size());
     buffer =
         Params.builder()
@@ -228,7 +252,8 @@ public final class Ddil implements Distiller {
       return new Choice(Source.FORWARD, -1);
     }
     boolean student = u[0] < forward + (1 - forward) * config.student;
-    int slot = u[1] < config.refresh ? (int) (u[2] * config.batches) : -1;
+    double refresh = student ? config.refresh : config.teacherRefresh;
+    int slot = u[1] < refresh ? (int) (u[2] * config.batches) : -1;
     return new Choice(student ? Source.STUDENT : Source.TEACHER, slot);
   }
 
@@ -291,36 +316,41 @@ public final class Ddil implements Distiller {
     private Noisy kept(StepInput in, double[] grid, int[] node, boolean student) {
       int n = node.length;
       boolean renoises = student && base.chain().transition() == InputDriven.Transition.RENOISING;
-      int estimates = estimates();
       int[] slot = in.integers("ddil slot", config.batches);
       int[] member = in.integers("ddil member", batch);
-      int[] estimate = in.integers("ddil estimate", estimates);
       int[] row = new int[n];
       int[] label = new int[n];
       double[] weight = new double[n];
+      double[] seen = new double[n];
       for (int i = 0; i < n; i++) {
-        int place = renoises ? estimate[i] : node[i];
-        row[i] = (slot[i] * places + place) * batch + member[i];
+        int place = renoises ? estimateAbove(grid[node[i]]) : node[i];
+        seen[i] = place < 0 ? 0 : 1;
+        row[i] = (slot[i] * places + Math.max(0, place)) * batch + member[i];
         label[i] = label(slot[i], member[i]);
         weight[i] = weight(slot[i], member[i]);
       }
       Tensor rows = Tensor.constant(in.device(), Shape.of(n), row);
-      Tensor states = states(student).gather(rows).reshape(in.images().shape().toArray());
-      Tensor x = renoises ? NoisyInputs.noised(in, states, grid, node) : states;
+      Tensor x = states(student).gather(rows).reshape(in.images().shape().toArray());
+      if (renoises) {
+        Tensor clean = RowOps.scale(in.perSample(seen), x);
+        x = NoisyInputs.noised(in, clean, grid, node);
+      }
       Tensor labels = classes == 0 ? null : Tensor.constant(in.device(), Shape.of(n), label);
       return new Noisy(x, labels, base.chain().guidance() == null ? null : weight);
     }
 
-    private Tensor states(boolean student) {
-      return buffer.get(student ? "student" : "teacher").value();
+    /** The last of the sampler's levels above σ, whose estimate gets that noise; or −1. */
+    private int estimateAbove(double sigma) {
+      double[] levels = base.chain().levels();
+      int above = -1;
+      while (above + 1 < levels.length && levels[above + 1] > sigma) {
+        above++;
+      }
+      return above;
     }
 
-    /**
-     * How many clean estimates of a renoising chain are kept: all but the last, if there are two.
-     */
-    private int estimates() {
-      double[] levels = base.chain().levels();
-      return levels == null ? 1 : Math.min(places, Math.max(1, levels.length - 1));
+    private Tensor states(boolean student) {
+      return buffer.get(student ? "student" : "teacher").value();
     }
 
     /** Classes and weights belong to the buffer's rows, so that they need not be kept. */
@@ -369,7 +399,7 @@ public final class Ddil implements Distiller {
       try (Scope scope = Scope.open()) {
         InputDriven.Chain chain = base.chain();
         Denoiser own = chain.estimates().student(weights(slot));
-        Denoiser student = config.clip ? Thresholding.clipped(own, -BOUND, BOUND) : own;
+        Denoiser student = config.clipStudent ? Thresholding.clipped(own, -BOUND, BOUND) : own;
         Tensor labels = labels(in, slot);
         if (chain.transition() == InputDriven.Transition.EULER) {
           eulerChain(in, student, grid, 1, slot, true, labels);
@@ -377,10 +407,12 @@ public final class Ddil implements Distiller {
         }
         double[] levels = chain.levels();
         Tensor x = in.noise("ddil start").mul((float) levels[0]);
-        for (int j = 0; j < estimates(); j++) {
+        // The last node is where nobody steps from.
+        int estimates = 1 + estimateAbove(grid[grid.length - 2]);
+        for (int j = 0; j < estimates; j++) {
           Tensor clean = student.denoise(x, Samplers.level(x, levels[j]), labels);
           keep(true, slot, j, clean);
-          if (j + 1 < estimates()) {
+          if (j + 1 < estimates) {
             Tensor ones = Samplers.level(x, 1);
             Tensor level = Samplers.level(x, levels[j + 1]);
             x = RowOps.combine(ones, clean, level, in.noise("ddil step " + j));

@@ -157,7 +157,11 @@ public final class DistillJob {
 
   private Student distil(String method, Model teacher, RunLog log) {
     Teacher source = teacher.teacher().guided(options.guidance);
-    Distiller distiller = Methods.of(method).create(options.preset, source);
+    // Latents lie beyond the bounds of images.
+    boolean bounded = codec() == Codec.IDENTITY;
+    Preset own = options.preset;
+    Preset preset = bounded ? own : own.with(Ddil.Config.of(own).unbounded());
+    Distiller distiller = Methods.of(method).create(preset, source);
     String origin = "teacher " + teacher.hash() + " guidance " + options.guidance;
     job().train(method, distiller, origin, log);
     Model student = teacher.student(distiller);
@@ -177,7 +181,8 @@ public final class DistillJob {
     try (Scope scope = Scope.open()) {
       Tensor labels = data.labels(options.device, Arrays.copyOf(order, half));
       Tensor real = codec().encode(data.images(options.device, order));
-      return CovariateShift.of(method, distiller.steps() - 1, real, labels, rng);
+      return CovariateShift.of(
+          method, distiller.student(), distiller.steps() - 1, real, labels, rng);
     }
   }
 

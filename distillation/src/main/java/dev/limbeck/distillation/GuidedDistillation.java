@@ -93,6 +93,9 @@ public final class GuidedDistillation implements Distiller {
    * @param clip whether guided estimates are clipped to [−1, 1], as befits a teacher that is
    *     sampled so
    * @param halving the settings of stage 2
+   * @param direct whether the first halving learns from the guided teacher itself, in two
+   *     evaluations for one, instead of from what stage 1 made of it (paper: no); stage 1 then is
+   *     where students start, and no more
    * @param stochastic whether the student is for the stochastic sampler
    */
   public record Config(
@@ -104,6 +107,7 @@ public final class GuidedDistillation implements Distiller {
       double sigmaMax,
       boolean clip,
       ProgressiveDistillation.Config halving,
+      boolean direct,
       boolean stochastic) {
     /** The paper's settings for pixels, ImageNet-64 and CIFAR-10: from 1024 steps to one. */
     public static Config paper() {
@@ -120,6 +124,7 @@ public final class GuidedDistillation implements Distiller {
           sigmaMax,
           false,
           halving,
+          false,
           false);
     }
 
@@ -131,7 +136,7 @@ public final class GuidedDistillation implements Distiller {
     public static Config of(Preset preset) {
       boolean points = preset.isPoints();
       double shift = points ? Preconditioning.Edm.SIGMA_DATA : preset.shift();
-      long stage = points ? 4800 : preset.patient() ? 2000 : 1000;
+      long stage = points ? 5800 : preset.patient() ? 2000 : 1000;
       double rate = points ? 2e-3 : 1e-3;
       int endSteps = preset.sampleSteps(points ? 1 : 4);
       int startSteps = Math.max(points ? 32 : 8, 2 * endSteps);
@@ -150,13 +155,14 @@ public final class GuidedDistillation implements Distiller {
               Weighting.TRUNCATED_SNR);
       return new Config(
           new GuidanceWeights(0, 4, points ? 0.5 : 0.25),
-          preset.studentSteps(points ? 8000 : stage),
+          preset.studentSteps(points ? 3000 : stage),
           rate,
           Weighting.TRUNCATED_SNR,
           shift,
           NoiseLevels.SIGMA_MAX,
           false,
           halving,
+          points,
           false);
     }
 
@@ -185,6 +191,7 @@ public final class GuidedDistillation implements Distiller {
               halving.clipNorm(),
               halving.solver(),
               halving.weighting()),
+          decoder.direct,
           false);
     }
 
@@ -243,7 +250,10 @@ public final class GuidedDistillation implements Distiller {
         new ProgressiveDistillation(
             config.halving,
             teacher,
-            new ProgressiveDistillation.Weighted(absorbed, weights, config.stochastic));
+            new ProgressiveDistillation.Weighted(
+                config.direct ? teacher::guidedBy : absorbed::weighted,
+                weights,
+                config.stochastic));
   }
 
   @Override

@@ -19,7 +19,7 @@ import dev.limbeck.distillation.diffusion.Preconditioning;
  * sample as in the paper or over elements as in some code; pairs: {@link #pair}. Tests: {@code
  * ConsistencyScheduleTest}, {@code ConsistencyLearningTest}, {@code ConsistencyMixtureTest}. The
  * loss jumps where N doubles and is flat between: weights grow as differences shrink. What goes
- * wrong: a sign error in m, −1.1; large noise is drawn rarely (one in 300 above σ = 40), so that
+ * wrong: a sign error in m, −1.1; large noise is drawn rarely (one in 190 above σ = 40), so that
  * one-step samples come last; the metric's bias in few dimensions, as for {@code ct}.
  *
  * @paper Song and Dhariwal 2023, arXiv 2310.14189, table 1

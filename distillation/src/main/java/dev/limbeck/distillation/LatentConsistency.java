@@ -130,7 +130,7 @@ public final class LatentConsistency implements InputDriven {
    * @param boundary which rule f follows
    * @param metric d
    * @param huber c (paper: 0.001)
-   * @param emaRate of the target (paper: 0.95)
+   * @param emaRate of the target (paper: 0.999943; released script: 0.95)
    * @param iterations training steps
    * @param warmUp iterations over which the learning rate rises
    * @param decay the share of the run at whose start the learning rate begins to fall to 0
@@ -166,7 +166,7 @@ public final class LatentConsistency implements InputDriven {
           Boundary.EFFECTIVE,
           Metric.HUBER,
           0.001,
-          0.95,
+          0.999943,
           100_000,
           8e-6,
           500,
@@ -317,7 +317,7 @@ public final class LatentConsistency implements InputDriven {
         new Estimates() {
           @Override
           public Denoiser student(double[] guidance) {
-            return student.weighted(GuidanceWeights.tensor(device(), guidance));
+            return scaled(student).weighted(GuidanceWeights.tensor(device(), guidance));
           }
 
           @Override
@@ -436,12 +436,15 @@ public final class LatentConsistency implements InputDriven {
   @Override
   public NetworkDenoiser student() {
     average.copyTo(target.network().params());
+    return scaled(target);
+  }
+
+  /** Answers in units of the data, whatever the boundary makes of a network's. */
+  private NetworkDenoiser scaled(NetworkDenoiser of) {
     double factor = config.boundary.factor();
-    Preconditioning own = target.preconditioning();
+    Preconditioning own = of.preconditioning();
     return new NetworkDenoiser(
-        target.network(),
-        factor == 1 ? own : new Preconditioning.Scaled(factor, own),
-        sampledWeight);
+        of.network(), factor == 1 ? own : new Preconditioning.Scaled(factor, own), sampledWeight);
   }
 
   @Override

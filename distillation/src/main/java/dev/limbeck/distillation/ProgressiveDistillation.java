@@ -20,6 +20,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 /**
  * Halves the number of sampling steps again and again: each student learns to do in one Euler
@@ -229,12 +230,12 @@ public final class ProgressiveDistillation implements InputDriven {
    * How networks are halved that are told a weight of guidance: it is drawn for each sample, and
    * told to teacher and student.
    *
-   * @param first the first teacher
+   * @param first the first teacher, with a weight for each sample, [N]
    * @param doubleSteps whether students learn steps over two of their intervals, as Meng et al.'s
    *     stochastic sampler takes them; otherwise over one
    * @paper Meng et al. 2023, arXiv 2210.03142, section 3.2 and appendix
    */
-  record Weighted(NetworkDenoiser first, GuidanceWeights weights, boolean doubleSteps) {}
+  record Weighted(Function<Tensor, Denoiser> first, GuidanceWeights weights, boolean doubleSteps) {}
 
   private final Config config;
   private final Teacher teacher;
@@ -340,9 +341,9 @@ public final class ProgressiveDistillation implements InputDriven {
   private Denoiser teacherOf(int stage, Tensor guidance) {
     Denoiser of;
     if (weighted == null) {
-      of = stage == 0 ? teacher.denoiser() : previous;
+      of = stage == 0 ? teacher.denoiser() : teacher.clippedAlike(previous);
     } else {
-      of = (stage == 0 ? weighted.first : previous).weighted(guidance);
+      of = stage == 0 ? weighted.first.apply(guidance) : previous.weighted(guidance);
     }
     return config.clipped ? clipped(of) : of;
   }

@@ -6,8 +6,16 @@ package dev.limbeck.distillation;
  * @unit σ, the standard deviation of the noise, in units of the data
  */
 public sealed interface SigmaDraw {
-  /** As many levels as the batch has samples; draws of different streams are independent. */
+  /**
+   * As many levels as the batch has samples; draws of different streams are independent, and of the
+   * noise that has the stream's own name.
+   */
   double[] draw(StepInput in, String stream);
+
+  /** Noise of a name begins with the same numbers as anything else that is drawn under it. */
+  private static String levelsOf(String stream) {
+    return stream + " level";
+  }
 
   /**
    * ln σ is normally distributed.
@@ -17,7 +25,7 @@ public sealed interface SigmaDraw {
   record Lognormal(double mean, double deviation) implements SigmaDraw {
     @Override
     public double[] draw(StepInput in, String stream) {
-      float[] normal = in.normals(stream);
+      float[] normal = in.normals(levelsOf(stream));
       double[] sigma = new double[normal.length];
       for (int i = 0; i < sigma.length; i++) {
         sigma[i] = Math.exp(mean + deviation * normal[i]);
@@ -70,7 +78,7 @@ public sealed interface SigmaDraw {
 
     @Override
     public double[] draw(StepInput in, String stream) {
-      int[] drawn = in.integers(stream, inner() - outer() + 1);
+      int[] drawn = in.integers(levelsOf(stream), inner() - outer() + 1);
       double[] sigma = new double[drawn.length];
       for (int i = 0; i < sigma.length; i++) {
         sigma[i] = levels[inner() - drawn[i]];

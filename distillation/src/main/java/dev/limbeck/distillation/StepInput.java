@@ -25,7 +25,10 @@ public record StepInput(long step, Rng rng, Tensor images, Tensor labels) {
     return images.dim(0);
   }
 
-  /** Unit normal noise shaped like the images; draws of different names are independent. */
+  /**
+   * Unit normal noise shaped like the images; draws of different names are independent, those of
+   * one name begin alike whatever is drawn.
+   */
   public Tensor noise(String name) {
     return stream(name).normal(device(), images.shape());
   }

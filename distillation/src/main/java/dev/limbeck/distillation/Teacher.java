@@ -64,7 +64,7 @@ public record Teacher(
   }
 
   /** Another denoiser, clipped if this teacher's is. */
-  private Denoiser clippedAlike(Denoiser other) {
+  Denoiser clippedAlike(Denoiser other) {
     return denoiser instanceof Thresholding.Clipped clipped ? clipped.around(other) : other;
   }
 

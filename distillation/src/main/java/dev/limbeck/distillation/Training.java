@@ -22,6 +22,7 @@ record Training(
   void train(String part, Distiller distiller, String origin, RunLog log) {
     Path checkpoint = out.resolve("checkpoint-" + part + ".safetensors");
     String run = "preset " + preset.name() + " steps " + distiller.steps() + " seed " + seed;
+    run += " for " + distiller.sampler().text();
     String fingerprint = run + " data " + data + " from " + origin;
     Trainer.Listener listener =
         (unused, step, losses) -> {

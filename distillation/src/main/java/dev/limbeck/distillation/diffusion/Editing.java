@@ -11,7 +11,8 @@ import java.util.Arrays;
  * What samplers of few steps are good for besides drawing: changing given images.
  *
  * <p>Everything goes through an ordinary {@link Sampler}, whichever the model was made for, which
- * multiplies what it is given by its first level: a start x is given to it as x/σ₀.
+ * multiplies what it is given by its first level, or by √(1 + σ₀²): a start is given to it over
+ * that.
  */
 public final class Editing {
   private Editing() {}
@@ -28,8 +29,7 @@ public final class Editing {
       Denoiser denoiser, Sampler sampler, Tensor images, Tensor labels, Rng rng) {
     try (Scope scope = Scope.open()) {
       Tensor n = rng.split(0).normal(images.device(), images.shape());
-      return scope.keep(
-          sampler.sample(denoiser, start(images, n, levels(sampler)[0]), labels, rng.split(1)));
+      return scope.keep(sampler.sample(denoiser, start(sampler, images, n), labels, rng.split(1)));
     }
   }
 
@@ -52,8 +52,7 @@ public final class Editing {
       Tensor open = mask.neg().add(1f);
       Denoiser filled = (x, sigma, c) -> known.add(denoiser.denoise(x, sigma, c).mul(open));
       Tensor n = rng.split(0).normal(images.device(), images.shape());
-      return scope.keep(
-          sampler.sample(filled, start(known, n, levels(sampler)[0]), labels, rng.split(1)));
+      return scope.keep(sampler.sample(filled, start(sampler, known, n), labels, rng.split(1)));
     }
   }
 
@@ -89,14 +88,24 @@ public final class Editing {
       Tensor to) {
     try (Scope scope = Scope.open()) {
       Tensor noise = encode(encoder, ascending, images, from);
-      return scope.keep(sampler.sample(decoder, noise, to, Rng.of(0)));
+      double share = levels(sampler)[0] / scale(sampler);
+      return scope.keep(sampler.sample(decoder, noise.mul((float) share), to, Rng.of(0)));
     }
   }
 
-  /** images/σ₀ + n. */
-  private static Tensor start(Tensor images, Tensor noise, double sigma) {
+  /** images + σ₀ n over what the sampler multiplies its start by. */
+  private static Tensor start(Sampler sampler, Tensor images, Tensor noise) {
+    double scale = scale(sampler);
+    double sigma = levels(sampler)[0];
     return RowOps.combine(
-        Samplers.level(images, 1 / sigma), images, Samplers.level(images, 1), noise);
+        Samplers.level(images, 1 / scale), images, Samplers.level(images, sigma / scale), noise);
+  }
+
+  /** σ₀, or √(1 + σ₀²) for samplers that start as the variance-preserving process does. */
+  private static double scale(Sampler sampler) {
+    double sigma = levels(sampler)[0];
+    boolean preserving = Samplers.settings(sampler).is(Tuning.START, "vp");
+    return preserving ? Math.hypot(1, sigma) : sigma;
   }
 
   /** The levels of a sampler's grid. */

@@ -204,6 +204,16 @@ public interface Preconditioning {
     }
 
     @Override
+    public boolean isDouble() {
+      return inner.isDouble();
+    }
+
+    @Override
+    public double second(double sigma) {
+      return factor * inner.second(sigma);
+    }
+
+    @Override
     public String text() {
       return "scaled " + factor + " " + inner.text();
     }
