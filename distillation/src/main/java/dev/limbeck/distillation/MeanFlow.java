@@ -48,6 +48,11 @@ import java.util.Optional;
  * network (t, t − r), which it found slightly better than (t, r); here it is told (t, r/t), which
  * tells apart small times too, and whose second number has the derivative −r/t².
  *
+ * <p>Results of several steps renoise: from the map to data alone, each step mends the one before
+ * it, where the paper's sampler, which goes from t to r, keeps its errors (digits, one student,
+ * Fréchet distances in two and four steps: 1.07 and 1.11, against 1.36 and 1.47 at that sampler's
+ * best levels of some).
+ *
  * <p>Where it is: the process and v {@link #at}, the target {@link #target}, the loss {@code
  * Identity.loss}, the paper's sampler {@link #sample}. What tests it: MeanFlowTest finds the target
  * to be u itself where u is the exact mean velocity of a Gaussian, compares du/dt with differences,
