@@ -73,7 +73,11 @@ final class Checkpoint {
       }
       return Long.parseLong(saved.metadata().get(STEP));
     } catch (TensorFileException e) {
-      throw new TrainingException("the checkpoint cannot be read: " + e.getMessage(), e);
+      throw new TrainingException(
+          "the checkpoint cannot be read: "
+              + e.getMessage()
+              + ": remove it, or choose another --out",
+          e);
     }
   }
 

@@ -102,12 +102,21 @@ abstract class ConsistencyLearning implements Distiller {
           steps,
           preset.isPoints() && !averaged ? 2e-3 : 5e-4,
           LrSchedule.cosineToZero(steps).times(LrSchedule.warmUp(WARM_UP)),
-          averaged ? Ema.Kind.halfLife(AVERAGED * preset.batch(), RAMP_UP) : null,
+          averaged ? average(preset) : null,
           0,
           CLIP,
           preset.isPoints() ? ofPoints : ofImages,
           preset.sampleSteps(2));
     }
+
+    private static Ema.Kind average(Preset preset) {
+      return preset.isPoints()
+          ? Ema.Kind.powerWidth(WIDTH)
+          : Ema.Kind.halfLife(AVERAGED * preset.batch(), RAMP_UP);
+    }
+
+    /** Width of the average of points' weights, a share of the run. */
+    private static final double WIDTH = .1;
 
     /** Steps over which the learning rate of short runs rises. */
     private static final long WARM_UP = 50;

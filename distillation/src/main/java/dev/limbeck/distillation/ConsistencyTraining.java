@@ -85,9 +85,7 @@ public final class ConsistencyTraining extends ConsistencyLearning {
           Training.of(preset, points ? 40_000 : 1400, true),
           points ? new ConsistencyMetric.SquaredL2() : new ConsistencyMetric.PseudoHuber(0, false),
           points ? Weighting.KARRAS : Weighting.INVERSE_DISTANCE,
-          points
-              ? new ConsistencySchedule.SquareRoot(40, 5000)
-              : new ConsistencySchedule.SquareRoot(10, 60),
+          points ? new ConsistencySchedule.Fixed(5120) : new ConsistencySchedule.SquareRoot(10, 60),
           ConsistencySchedule.Constant.STOP_GRADIENT,
           leastNoise(preset),
           mostNoise(preset),

@@ -1,7 +1,6 @@
 package dev.limbeck.distillation;
 
 import dev.limbeck.distillation.Evaluation.Score;
-import dev.limbeck.distillation.data.DataException;
 import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.distillation.data.ImageGrid;
 import dev.limbeck.distillation.data.SafeFiles;
@@ -11,7 +10,6 @@ import dev.limbeck.kernels.Json;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.nn.Precision;
 import dev.limbeck.tensor.Rng;
-import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -28,6 +26,8 @@ import java.util.Map;
 public final class DistillJob {
   /** Columns of the sample grid: every class, and some twice. */
   private static final int COLUMNS = 20;
+
+  private static final String METRICS = "metrics.json";
 
   /** Images on either side of a measurement of covariate shift. */
   private static final int SHIFT_IMAGES = 1000;
@@ -76,24 +76,52 @@ public final class DistillJob {
       Map<String, List<CovariateShift>> shifts,
       double wallSeconds) {}
 
-  /** Runs everything; a job that was interrupted goes on from its last checkpoints. */
+  /**
+   * Runs everything; a job that was interrupted goes on from its last checkpoints, and students
+   * that lie in the folder already are measured and shown with the others.
+   */
   public Result run() {
-    TrainJob.prepare(options.out);
+    RunFolder.keepTeacher(options.out, options.teacher);
+    RunFolder.claim(options.out, settings());
     try (RunLog log = new RunLog(options.out)) {
       return run(log);
     }
+  }
+
+  /**
+   * Makes every method that is asked for, and lets it go again: what does not fit is said before
+   * anything is trained.
+   *
+   * @throws IllegalArgumentException if a method does not fit the teacher, or what is asked of it
+   */
+  public void check() {
+    Model teacher = options.teacher == null ? job().untrained() : options.teacher;
+    TrainJob.checkFits(teacher, data);
+    options.methods.forEach(method -> create(method, teacher));
+  }
+
+  private Map<String, Object> settings() {
+    Map<String, Object> all = new LinkedHashMap<>();
+    all.put("data", options.dataName + " " + data.hash());
+    all.put("seed", options.seed);
+    all.put("preset", options.preset.name());
+    all.put("batch", options.preset.batch());
+    all.put("teacher", options.teacher == null ? "trained here" : options.teacher.hash());
+    all.put("latents", codec().text());
+    all.put("guidance", options.guidance);
+    all.put("precision", precision());
+    return all;
   }
 
   private Result run(RunLog log) {
     long start = System.nanoTime();
     Model teacher = options.teacher == null ? trainTeacher(log) : options.teacher;
     teacher.in(options.precision);
-    checkFits(teacher);
-    List<Student> students = new ArrayList<>();
+    TrainJob.checkFits(teacher, data);
+    List<Student> students = earlier();
     for (String method : options.methods) {
       students.add(distil(method, teacher, log));
     }
-    // Only now: a folder of another run was refused above, and keeps its teacher.
     if (options.teacher != null) {
       job().save("teacher", teacher, "a copy of the teacher");
     }
@@ -109,27 +137,12 @@ public final class DistillJob {
     Map<String, List<CovariateShift>> shifts = new LinkedHashMap<>();
     students.forEach(student -> shifts.put(student.method, student.shifts));
     Result result = new Result(floor, teacherScore, scores, shifts, seconds);
-    SafeFiles.write(options.out.resolve("metrics.json"), Json.writePretty(json(result)) + "\n");
+    SafeFiles.write(options.out.resolve(METRICS), Json.writePretty(json(result)) + "\n");
     log.picture("samples", grid.picture());
     log.number("fd/teacher", teacherScore.fd());
     scores.forEach((method, score) -> log.number("fd/" + method, score.fd()));
     report(result, grid, log).write(options.out.resolve("report.html"));
     return result;
-  }
-
-  private void checkFits(Model teacher) {
-    Shape images = Shape.of(data.height(), data.width(), data.channels());
-    if (!teacher.image().equals(images)) {
-      throw new DataException(
-          "the teacher draws images of "
-              + sizes(teacher.image())
-              + ", the run is set to "
-              + sizes(images));
-    }
-  }
-
-  private static String sizes(Shape image) {
-    return image.dim(0) + "×" + image.dim(1) + "×" + image.dim(2);
   }
 
   private Codec codec() {
@@ -155,18 +168,48 @@ public final class DistillJob {
     return new TrainJob(o, watcher);
   }
 
-  private Student distil(String method, Model teacher, RunLog log) {
+  private Distiller create(String method, Model teacher) {
     Teacher source = teacher.teacher().guided(options.guidance);
     // Latents lie beyond the bounds of images.
     boolean bounded = codec() == Codec.IDENTITY;
     Preset own = options.preset;
     Preset preset = bounded ? own : own.with(Ddil.Config.of(own).unbounded());
-    Distiller distiller = Methods.of(method).create(preset, source);
+    return Methods.of(method).create(preset, source);
+  }
+
+  private Student distil(String method, Model teacher, RunLog log) {
+    Distiller distiller = create(method, teacher);
     String origin = "teacher " + teacher.hash() + " guidance " + options.guidance;
     job().train(method, distiller, origin, log);
     Model student = teacher.student(distiller);
     job().save("student-" + method, student, method + ", seed " + options.seed);
     return new Student(method, student, shifts(distiller));
+  }
+
+  /** The students of other methods that earlier runs left in the folder. */
+  private List<Student> earlier() {
+    List<Student> all = new ArrayList<>();
+    Object measured = RunFolder.read(options.out.resolve(METRICS)).get("students");
+    for (String method : RunFolder.methods(options.out, options.methods)) {
+      Model model = Model.load(RunFolder.student(options.out, method), options.device);
+      List<CovariateShift> shifts = new ArrayList<>();
+      for (Object each : measured == null ? List.of() : Json.list(measured, "students")) {
+        Map<String, Object> one = Json.object(each, "a student");
+        if (method.equals(one.get("method"))) {
+          Json.list(one.get("covariate_shift"), "nodes").forEach(n -> shifts.add(shift(n)));
+        }
+      }
+      all.add(new Student(method, model.in(options.precision), shifts));
+    }
+    return all;
+  }
+
+  private static CovariateShift shift(Object node) {
+    Map<String, Object> n = Json.object(node, "a node");
+    return new CovariateShift(
+        ((Number) n.get("sigma")).doubleValue(),
+        ((Number) n.get("distance")).doubleValue(),
+        ((Number) n.get("floor")).doubleValue());
   }
 
   /** What the student meets when it samples against what it was trained on, where that differs. */
@@ -224,17 +267,21 @@ public final class DistillJob {
     return drawn.images(Dataset.range(0, labels.length));
   }
 
-  /** For each wanted class the next image of that class that was not taken yet. */
+  /** For each wanted class the next of its images, in turn; blank where there is none. */
   private float[] realOf(int[] labels) {
-    int[] found = new int[labels.length];
+    float[] all = new float[labels.length * data.imageSize()];
+    Arrays.fill(all, -1);
     int next = 0;
     for (int i = 0; i < labels.length; i++) {
-      while (data.classes() > 0 && data.label(next % data.count()) != labels[i]) {
-        next++;
+      for (int tried = 0; tried < data.count(); tried++) {
+        int image = next++ % data.count();
+        if (data.classes() == 0 || data.label(image) == labels[i]) {
+          data.image(image, all, i * data.imageSize());
+          break;
+        }
       }
-      found[i] = next++ % data.count();
     }
-    return data.images(found);
+    return all;
   }
 
   private HtmlReport report(Result result, ImageGrid grid, RunLog log) {

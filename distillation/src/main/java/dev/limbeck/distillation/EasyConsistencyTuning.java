@@ -113,7 +113,7 @@ public final class EasyConsistencyTuning extends ConsistencyLearning {
           Training.of(preset, points ? 40_000 : 1400, true),
           points ? new ConsistencyMetric.SquaredL2() : new ConsistencyMetric.PseudoHuber(0, false),
           points ? Weighting.KARRAS : Weighting.INVERSE_DISTANCE,
-          points ? .3 : 0,
+          points ? -.8 : 0,
           2,
           points ? 4000 : 2,
           points ? 1 : 4);

@@ -57,6 +57,11 @@ public record GuidanceWeights(double low, double high, double atLow) {
    */
   double sampled(Teacher teacher, String method) {
     double w = ofScale(teacher.cfgScale());
+    if (teacher.classes() == 0 && w != 0) {
+      throw new IllegalArgumentException(
+          method
+              + ": the teacher has no classes, and nothing to be guided by: leave --guidance out");
+    }
     GuidanceWeights learnt = of(teacher);
     if (w < learnt.low || w > learnt.high) {
       throw new IllegalArgumentException(

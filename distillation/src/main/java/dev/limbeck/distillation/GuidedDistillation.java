@@ -113,7 +113,15 @@ public final class GuidedDistillation implements Distiller {
     public static Config paper() {
       ProgressiveDistillation.Config halving =
           new ProgressiveDistillation.Config(
-              NoiseLevels.cosine(1024), 1, 50_000, 1e-4, 1, Solver.EULER, Weighting.TRUNCATED_SNR);
+              NoiseLevels.cosine(1024),
+              1,
+              50_000,
+              100_000,
+              1e-4,
+              1,
+              Solver.EULER,
+              Weighting.TRUNCATED_SNR,
+              false);
       double sigmaMax = Math.exp(NoiseLevels.LOG_SNR_MAX / 2);
       return new Config(
           new GuidanceWeights(0, 4),

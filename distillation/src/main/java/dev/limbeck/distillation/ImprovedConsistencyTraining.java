@@ -70,8 +70,8 @@ public final class ImprovedConsistencyTraining extends ConsistencyLearning {
     /**
      * Starts as the teacher, with fewer levels, each pair as likely as the others: a short run
      * draws too little large noise from the paper's distribution to learn one-step samples. For
-     * points thousands of levels and a wide bowl of the metric, as {@link ConsistencyTraining}
-     * says.
+     * points about the paper's distribution, thousands of levels from the start, and a wide bowl of
+     * the metric, as {@link ConsistencyTraining} says.
      */
     public static Config of(Preset preset) {
       boolean points = preset.isPoints();
@@ -81,10 +81,8 @@ public final class ImprovedConsistencyTraining extends ConsistencyLearning {
               ? new ConsistencyMetric.PseudoHuber(WIDE, false)
               : ConsistencyMetric.PseudoHuber.paper(),
           points ? Weighting.KARRAS : Weighting.INVERSE_DISTANCE,
-          points
-              ? new ConsistencySchedule.Doubling(640, 5120)
-              : new ConsistencySchedule.Doubling(10, 80),
-          new ConsistencySchedule.Uniform(),
+          points ? new ConsistencySchedule.Fixed(5120) : new ConsistencySchedule.Doubling(10, 80),
+          points ? new ConsistencySchedule.LogNormal(-1.2, 2) : new ConsistencySchedule.Uniform(),
           leastNoise(preset),
           mostNoise(preset),
           true);

@@ -3,6 +3,7 @@ package dev.limbeck.distillation;
 import dev.limbeck.autograd.Parameter;
 import dev.limbeck.distillation.data.DataException;
 import dev.limbeck.distillation.data.Resources;
+import dev.limbeck.distillation.diffusion.Editing;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
@@ -113,8 +114,17 @@ public record Model(
     return new NetworkDenoiser(network, preconditioning, guidanceWeight);
   }
 
-  /** This model as what students learn from, who compute in its precision. */
+  /**
+   * This model as what students learn from, who compute in its precision.
+   *
+   * @throws DataException if it is told more than noise level and class, as some students are
+   */
   public Teacher teacher() {
+    if (network.takesGuidance()) {
+      throw new DataException(
+          "the teacher is a student that is told more than noise level and class, as those of"
+              + " guided, lcm and meanflow are: distil the teacher that it came from");
+    }
     return Teacher.of(denoiser(), blueprint(), architecture.sample(), architecture.classes());
   }
 
@@ -198,12 +208,15 @@ public record Model(
     try (TensorFile saved = TensorFile.open(file)) {
       Map<String, String> metadata = saved.metadata();
       Architecture architecture = Architecture.read(metadata);
+      if (!metadata.containsKey(SAMPLER)) {
+        throw new IllegalArgumentException("its metadata have no " + SAMPLER);
+      }
       Sampler sampler = Samplers.parse(metadata.get(SAMPLER));
       // Files from before there was a choice name neither of the two.
       Preconditioning preconditioning =
           Preconditioning.parse(
               metadata.getOrDefault(PRECONDITIONING, new Preconditioning.Edm().text()));
-      double weight = Double.parseDouble(metadata.getOrDefault(GUIDANCE, "0"));
+      double weight = number(GUIDANCE, metadata.getOrDefault(GUIDANCE, "0"));
       String learnt = metadata.get(LEARNT_GUIDANCE);
       GuidanceWeights guidance = learnt == null ? null : GuidanceWeights.parse(learnt);
       Network network = architecture.create(device, Rng.of(0));
@@ -215,12 +228,37 @@ public record Model(
           throw new TrainingException(
               file + " lacks the parameter " + p.name() + " of shape " + p.value().shape());
         }
-        p.value().buffer().upload(saved.floats(p.name()), 0);
+        p.value().buffer().upload(finite(file, p.name(), saved.floats(p.name())), 0);
       }
       model.network.params().freeze();
       return model;
     } catch (TensorFileException | IllegalArgumentException e) {
       throw new TrainingException(file + " cannot be read: " + e.getMessage(), e);
     }
+  }
+
+  private static double number(String key, String value) {
+    try {
+      return Double.parseDouble(value);
+    } catch (NumberFormatException e) {
+      throw new IllegalArgumentException("its " + key + " is \"" + value + "\", no number", e);
+    }
+  }
+
+  private static float[] finite(Path file, String name, float[] values) {
+    for (float value : values) {
+      if (!Float.isFinite(value)) {
+        throw new TrainingException(
+            file + " holds " + value + " in " + name + ": the training that made it went wrong");
+      }
+    }
+    return values;
+  }
+
+  /** Whether it takes images to their noise, as encoders do, whose levels end above 0. */
+  public boolean isEncoder() {
+    double[] levels = Editing.levels(sampler);
+    return Samplers.settings(sampler).method() == Samplers.Method.EULER
+        && levels[levels.length - 1] > 0;
   }
 }

@@ -10,6 +10,7 @@ import dev.limbeck.distillation.report.Scatter;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Json;
 import dev.limbeck.tensor.Rng;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -23,6 +24,9 @@ import java.util.TreeMap;
  * are measured mode by mode.
  */
 public final class PointsJob {
+  /** Students of more steps are not looked for. */
+  private static final int MOST_STEPS = 64;
+
   /** Half the pictures' width in standard deviations of the data: all but outliers. */
   private static final double REACH = 2.6;
 
@@ -70,9 +74,33 @@ public final class PointsJob {
     scatter = new Scatter(mixture.centre(), REACH * mixture.deviation());
   }
 
-  /** Runs everything; a job that was interrupted goes on from its last checkpoints. */
+  /**
+   * Makes every method that is asked for, and lets it go again: what does not fit is said before
+   * anything is trained.
+   *
+   * @throws IllegalArgumentException if a method does not fit what is asked of it
+   */
+  public void check() {
+    Teacher teacher = work.teacher(work.untrained());
+    options.methods.forEach(method -> Methods.of(method).create(options.preset, teacher));
+  }
+
+  private Map<String, Object> settings() {
+    Map<String, Object> all = new LinkedHashMap<>();
+    all.put("data", options.dataName + " " + options.mixture.hash());
+    all.put("seed", options.seed);
+    all.put("preset", options.preset.name());
+    all.put("batch", options.preset.batch());
+    all.put("guidance", options.guidance);
+    return all;
+  }
+
+  /**
+   * Runs everything; a job that was interrupted goes on from its last checkpoints, and students
+   * that lie in the folder already are measured and shown with the others.
+   */
   public Result run() {
-    TrainJob.prepare(options.out);
+    RunFolder.claim(options.out, settings());
     try (RunLog log = new RunLog(options.out)) {
       return run(log);
     }
@@ -89,6 +117,9 @@ public final class PointsJob {
     Row teacher = row("teacher", exact);
     grid.row("teacher", scatter.image(exact.points()));
     List<Row> students = new ArrayList<>();
+    for (String method : RunFolder.methods(options.out, options.methods)) {
+      students.addAll(measure(method, earlier(method)));
+    }
     for (String method : options.methods) {
       students.addAll(distil(method, training, fitted, log));
     }
@@ -105,16 +136,37 @@ public final class PointsJob {
     Distiller distiller = Methods.of(method).create(options.preset, work.teacher(fitted));
     String origin = "exact guidance " + options.guidance;
     training.train(method, distiller, origin, log);
-    TreeMap<Integer, PointsWork.Scored> found = new TreeMap<>();
+    List<Model> students = new ArrayList<>();
     for (Distiller.Result result : distiller.results()) {
       Model student = fitted.student(result);
-      found.put(student.sampler().evaluations(), work.score(student.denoiser(), student.sampler()));
+      students.add(student);
       save(method + "-" + student.sampler().evaluations(), student);
     }
     save(method, fitted.student(distiller));
+    List<Row> rows = measure(method, students);
+    rows.forEach(row -> log.number("within/" + method, row.score.withinMode()));
+    return rows;
+  }
+
+  /** The students of a method that an earlier run left in the folder, one for each step count. */
+  private List<Model> earlier(String method) {
+    List<Model> students = new ArrayList<>();
+    for (int steps = 1; steps <= MOST_STEPS; steps++) {
+      Path file = RunFolder.student(options.out, method + "-" + steps);
+      if (Files.exists(file)) {
+        students.add(Model.load(file, options.device));
+      }
+    }
+    return students;
+  }
+
+  private List<Row> measure(String method, List<Model> students) {
+    TreeMap<Integer, PointsWork.Scored> found = new TreeMap<>();
+    for (Model student : students) {
+      found.put(student.sampler().evaluations(), work.score(student.denoiser(), student.sampler()));
+    }
     List<Row> rows = new ArrayList<>();
     found.forEach((steps, scored) -> rows.add(row(method, scored)));
-    found.forEach((steps, scored) -> log.number("within/" + method, scored.score().withinMode()));
     grid.row(method, images(found));
     return rows;
   }

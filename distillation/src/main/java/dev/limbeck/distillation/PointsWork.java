@@ -83,9 +83,14 @@ final class PointsWork {
     return new Training(out, preset, seed, scaled.hash(), batches, watcher);
   }
 
+  /** A network that has learnt nothing yet. */
+  Model untrained() {
+    return Model.create(architecture, EdmTraining.SAMPLER, device, seed);
+  }
+
   /** A network that answers nearly as the exact denoiser does, which some methods start from. */
   Model fitted(Training training, RunLog log) {
-    Model model = Model.create(architecture, EdmTraining.SAMPLER, device, seed);
+    Model model = untrained();
     EdmTraining fit =
         new EdmTraining(
             preset.teacher(),

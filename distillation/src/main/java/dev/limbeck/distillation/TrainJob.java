@@ -97,6 +97,7 @@ public final class TrainJob {
    */
   public Model encoder(Model teacher) {
     prepare(options.out);
+    checkFits(teacher.in(options.precision), options.data);
     GuidedDistillation encoder =
         new GuidedDistillation(
             GuidedDistillation.Config.encoder(options.preset), teacher.teacher());
@@ -108,20 +109,45 @@ public final class TrainJob {
     return result;
   }
 
-  /** Trains a teacher as the preset says. */
-  Model trainTeacher(RunLog log) {
+  /**
+   * Sees to it that a model draws images of the data's size.
+   *
+   * @throws DataException if it draws others
+   */
+  static void checkFits(Model teacher, Dataset data) {
+    Shape images = Shape.of(data.height(), data.width(), data.channels());
+    if (!teacher.image().equals(images)) {
+      throw new DataException(
+          "the teacher draws images of "
+              + sizes(teacher.image())
+              + ", the run is set to "
+              + sizes(images));
+    }
+  }
+
+  private static String sizes(Shape image) {
+    return image.dim(0) + "×" + image.dim(1) + "×" + image.dim(2);
+  }
+
+  /** A teacher of the preset's size that has learnt nothing yet. */
+  Model untrained() {
     Preset p = options.preset;
     Shape latent = options.codec.latent(Shape.of(p.side(), p.side(), options.data.channels()));
     int channels = latent.dim(2);
-    Model model =
-        Model.create(
-                p.network().withClasses(options.data.classes()).withChannels(channels, channels),
-                latent.dim(0),
-                EdmTraining.SAMPLER,
-                options.device,
-                options.seed)
-            .with(options.codec)
-            .in(options.precision);
+    return Model.create(
+            p.network().withClasses(options.data.classes()).withChannels(channels, channels),
+            latent.dim(0),
+            EdmTraining.SAMPLER,
+            options.device,
+            options.seed)
+        .with(options.codec)
+        .in(options.precision);
+  }
+
+  /** Trains a teacher as the preset says. */
+  Model trainTeacher(RunLog log) {
+    Preset p = options.preset;
+    Model model = untrained();
     EdmTraining training =
         new EdmTraining(
             p.teacher(),

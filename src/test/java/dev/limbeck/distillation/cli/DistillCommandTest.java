@@ -7,6 +7,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.limbeck.distillation.Model;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Json;
+import dev.limbeck.kernels.cpu.CpuDevice;
+import dev.limbeck.tensor.Rng;
+import dev.limbeck.tensor.Shape;
+import dev.limbeck.tensor.Tensor;
+import dev.limbeck.tensor.TensorFile;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -124,8 +129,60 @@ class DistillCommandTest {
     assertTrue(refused.contains("another run"), refused);
     Path other = out.resolve("student-pd.safetensors");
     List<String> taught = distill(out, "--steps=2", "--method=pd", "--teacher=" + other);
-    assertTrue(MainTest.sentence(1, words(taught)).contains("another run"));
+    assertTrue(MainTest.sentence(1, words(taught)).contains("another teacher"));
     assertEquals(kept, hash(out, "pd"));
+  }
+
+  /** A method more in the same folder: the report has both; what belongs to others is refused. */
+  @Test
+  void earlierStudentsAreKept() throws IOException {
+    Path out = folder.resolve("run");
+    assertEquals(0, MainTest.run(words(distill(out, "--steps=2", "--method=pd"))).status());
+    String pd = metrics(out, "pd");
+    assertEquals(0, MainTest.run(words(distill(out, "--steps=2", "--method=dmd2"))).status());
+    assertEquals(pd, metrics(out, "pd"));
+    assertTrue(metrics(out, "dmd2").contains("fd"));
+    // Rows: real, teacher, pd, dmd2.
+    assertTrue(ImageIO.read(out.resolve("samples.png").toFile()).getHeight() >= 4 * 48);
+    String seed = MainTest.sentence(1, words(distill(out, "--steps=2", "--seed=5")));
+    assertTrue(seed.contains("seed 0, not 5"), seed);
+    Path trained = folder.resolve("trained");
+    MainTest.Run train =
+        MainTest.run("train", "--device=cpu", "--batch=2", "--steps=1", "--out=" + trained);
+    assertEquals(0, train.status(), train.err());
+    byte[] teacher = Files.readAllBytes(trained.resolve("teacher.safetensors"));
+    String other = MainTest.sentence(1, words(distill(trained, "--steps=2")));
+    assertTrue(other.contains("another teacher"), other);
+    assertTrue(Arrays.equals(teacher, Files.readAllBytes(trained.resolve("teacher.safetensors"))));
+  }
+
+  /** What the metrics say of a method, without times. */
+  private static String metrics(Path out, String method) throws IOException {
+    Map<String, Object> metrics = Json.parseObject(Files.readString(out.resolve("metrics.json")));
+    for (Object each : Json.list(metrics.get("students"), "students")) {
+      Map<String, Object> student = Json.object(each, "a student");
+      if (method.equals(student.get("method"))) {
+        student.remove("seconds_per_image");
+        return Json.write(student);
+      }
+    }
+    return "";
+  }
+
+  /** Images of some of the teacher's classes alone. */
+  @Test
+  void classesWithoutImagesStayBlank() throws IOException {
+    Path data = folder.resolve("three.safetensors");
+    try (CpuDevice device = CpuDevice.open(true, 1);
+        Tensor images = Rng.of(1).uniform(device, Shape.of(30, 16, 16, 1));
+        Tensor labels = Tensor.of(device, Shape.of(30), new int[30])) {
+      TensorFile.write(data, Map.of("images", images, "labels", labels), Map.of());
+    }
+    Path out = folder.resolve("run");
+    MainTest.Run run =
+        MainTest.run(words(distill(out, "--steps=2", "--method=dmd2", "--data=" + data)));
+    assertEquals(0, run.status(), run.err());
+    assertTrue(Files.exists(out.resolve("samples.png")));
   }
 
   @Test

@@ -9,6 +9,7 @@ import dev.limbeck.distillation.Architecture;
 import dev.limbeck.distillation.Codec;
 import dev.limbeck.distillation.GuidanceWeights;
 import dev.limbeck.distillation.Model;
+import dev.limbeck.distillation.Preset;
 import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
 import dev.limbeck.kernels.Device;
@@ -139,11 +140,15 @@ class EditCommandTest {
     assertEquals(0, run.status(), run.err());
     Path encoder = out.resolve("encoder.safetensors");
     Path picture = folder.resolve("transfer.png");
+    Path pixels = folder.resolve("pixels.safetensors");
+    Model model = Model.builtIn(Device.cpu(), Preset.quick());
+    model.save(pixels, "a copy");
+    model.network().close();
     run =
         MainTest.run(
             "edit",
             "--device=cpu",
-            "--checkpoint=" + encoder,
+            "--checkpoint=" + pixels,
             "--encoder=" + encoder,
             "--mode=transfer",
             "--class=3",
@@ -151,5 +156,13 @@ class EditCommandTest {
             "--out=" + picture);
     assertEquals(0, run.status(), run.err());
     assertTrue(ImageIO.read(picture.toFile()).getHeight() >= 2 * 64);
+    String said = MainTest.sentence(2, "sample", "--checkpoint=" + encoder, "--out=" + picture);
+    assertTrue(said.contains("is an encoder"), said);
+    said = MainTest.sentence(1, "train-encoder", "--preset=full", "--out=" + out);
+    assertTrue(said.contains("teacher"), said);
+    said =
+        MainTest.sentence(
+            1, "train-encoder", "--preset=full", "--teacher=" + pixels, "--out=" + out);
+    assertTrue(said.contains("16×16×1, the run is set to 32×32×1"), said);
   }
 }

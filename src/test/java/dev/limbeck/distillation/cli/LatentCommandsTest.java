@@ -58,7 +58,8 @@ class LatentCommandsTest {
     run("evaluate", "--device=cpu", checkpoint, "--samples=20");
     String teacher = "--encoder=" + out.resolve("teacher.safetensors");
     for (String mode : List.of("--mode=vary", "--mode=inpaint", "--mode=transfer")) {
-      run("edit", "--device=cpu", checkpoint, mode, "--class=3", "--count=2", teacher, picture);
+      String by = mode.equals("--mode=transfer") ? teacher : "--part=top";
+      run("edit", "--device=cpu", checkpoint, mode, "--class=3", "--count=2", by, picture);
       assertTrue(ImageIO.read(folder.resolve("picture.png").toFile()).getHeight() >= 2 * 64);
     }
     // The teacher that comes with Limbeck knows pixels, no latents.

@@ -32,6 +32,15 @@ class RatesCommandTest {
     assertTrue(Files.readString(folder.resolve("rates.txt")).contains("theory 1"));
     var record = Json.parseObject(Files.readString(folder.resolve("rates.json")));
     assertEquals(1, ((List<?>) record.get("experiments")).size());
+    // A second run of other experiments adds to the folder, one with another seed is refused.
+    assertEquals(0, run("rates", "--quick", "--only", "V1", "--out", folder.toString()));
+    record = Json.parseObject(Files.readString(folder.resolve("rates.json")));
+    assertEquals(2, ((List<?>) record.get("experiments")).size());
+    String kept = Files.readString(folder.resolve("rates.txt"));
+    assertTrue(kept.contains("V1") && kept.contains("V4"), kept);
+    assertEquals(1, run("rates", "--quick", "--seed=3", "--out", folder.toString()));
+    assertTrue(err.toString(StandardCharsets.UTF_8).contains("seed 0, not 3"));
+    assertEquals(kept, Files.readString(folder.resolve("rates.txt")));
   }
 
   @Test

@@ -130,7 +130,7 @@ class MixtureTest {
         "[1,1] | [[0,0]] | [[[1,0],[0,1]]] | null | 2 weights, 1 means, 1 covariances",
         "[1] | [[0,0]] | [[[1,0],[0,1]]] | [1,2] | 2 labels",
         "[1] | [[0,0]] | [[[1,0],[0,1]]] | [0.5] | label 0 is no whole number",
-        "[1] | [[0,0]] | [[[1,0],[0,1]]] | [-1] | label 0 is negative",
+        "[1] | [[0,0]] | [[[1,0],[0,1]]] | [-1] | label 0 is not from 0 to 9999",
         "[1,1] | [[0,0],[1]] | [[[1,0],[0,1]],[[1,0],[0,1]]] | null | mean 1 must be 2 numbers",
         "[-1] | [[0]] | [[[1]]] | null | weight 0 is -1.0",
         "[] | [] | [] | null | no components",

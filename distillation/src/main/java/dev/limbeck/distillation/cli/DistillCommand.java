@@ -17,6 +17,7 @@ import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -90,7 +91,10 @@ final class DistillCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
-    methods.forEach(Methods::of);
+    AtLeast.check(spec, "--steps", steps, 1);
+    AtLeast.check(spec, "--teacher-steps", teacherSteps, 1);
+    AtLeast.check(spec, "--guidance", guidance, 0);
+    checkMethods();
     if (latent.isGiven() && !origin.train) {
       throw new ParameterException(
           spec.commandLine(),
@@ -121,9 +125,31 @@ final class DistillCommand implements Callable<Integer> {
             guidance,
             precision.precision(),
             evaluation);
-    DistillJob.Result result = new DistillJob(options, new ConsoleWatcher()).run();
+    DistillJob job = new DistillJob(options, new ConsoleWatcher());
+    fits(job::check);
+    DistillJob.Result result = job.run();
     print(spec.commandLine().getOut(), result, evaluation, folder);
     return 0;
+  }
+
+  private void checkMethods() {
+    methods = methods.stream().map(String::strip).collect(Collectors.toList());
+    for (String method : methods) {
+      fits(() -> Methods.of(method));
+      if (methods.indexOf(method) != methods.lastIndexOf(method)) {
+        throw new ParameterException(
+            spec.commandLine(), "--method names " + method + " twice; once is enough");
+      }
+    }
+  }
+
+  /** Does what tells of a command line that makes no sense by an exception. */
+  private void fits(Runnable check) {
+    try {
+      check.run();
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+    }
   }
 
   private Preset withSteps(Preset of) {
@@ -134,7 +160,11 @@ final class DistillCommand implements Callable<Integer> {
   private int points() throws IOException {
     if (origin.train || origin.file != null) {
       throw new ParameterException(
-          spec.commandLine(), "the teacher of " + data.data() + " is exact: leave out --teacher");
+          spec.commandLine(),
+          "the teacher of "
+              + data.data()
+              + " is exact: leave out "
+              + (origin.train ? "--train-teacher" : "--teacher"));
     }
     if (precision.precision() != Precision.F32) {
       throw new ParameterException(
@@ -150,7 +180,9 @@ final class DistillCommand implements Callable<Integer> {
     PointsJob.Options options =
         new PointsJob.Options(
             device.open(), seed.seed(), data.data(), mixture, folder, methods, p, guidance);
-    PointsJob.Result result = new PointsJob(options, new ConsoleWatcher()).run();
+    PointsJob job = new PointsJob(options, new ConsoleWatcher());
+    fits(job::check);
+    PointsJob.Result result = job.run();
     PrintWriter to = spec.commandLine().getOut();
     to.printf(
         "%-20s %5s %12s %8s %8s %8s%n", "", "NFE", "within-mode", "ratio", "mass", "outliers");

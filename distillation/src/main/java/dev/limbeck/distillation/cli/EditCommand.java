@@ -190,6 +190,9 @@ final class EditCommand implements Callable<Integer> {
       String known = classes == 0 ? "it has none" : "it has 0 to " + (classes - 1);
       throw refused("--class is " + target + ", which the model does not know; " + known);
     }
+    if (encoder != null && mode != Mode.TRANSFER) {
+      throw refused("--encoder is for --mode transfer");
+    }
     if (target == null && mode == Mode.TRANSFER) {
       throw refused("transfer needs --class N: what the images are to become");
     }

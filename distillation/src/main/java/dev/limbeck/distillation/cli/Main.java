@@ -43,6 +43,9 @@ public final class Main implements Runnable {
 
   @CommandLine.Spec private CommandLine.Model.CommandSpec spec;
 
+  /** What the lines of a list begin with. */
+  private static final String LIST = System.lineSeparator() + "  ";
+
   private Main() {}
 
   /** Runs the command and ends the process with its exit status. */
@@ -81,7 +84,18 @@ public final class Main implements Runnable {
 
   private static int refuse(PrintStream err, ParameterException e) {
     String name = e.getCommandLine().getCommandSpec().qualifiedName();
-    err.println(name + ": " + Failure.oneLine(e.getMessage()) + "; see " + name + " --help");
+    // A list of what there is stands below the sentence, one line each.
+    int list = e.getMessage().indexOf(LIST);
+    if (list >= 0) {
+      err.println(name + ": " + Failure.oneLine(e.getMessage().substring(0, list)) + ":");
+      e.getMessage()
+          .substring(list)
+          .strip()
+          .lines()
+          .forEach(each -> err.println("  " + each.strip()));
+    } else {
+      err.println(name + ": " + Failure.oneLine(e.getMessage()) + "; see " + name + " --help");
+    }
     trace(err, e);
     return USAGE;
   }

@@ -1,10 +1,16 @@
 package dev.limbeck.distillation.cli;
 
 import dev.limbeck.distillation.Preset;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** How long and how large. */
 final class PresetOption {
+  @Spec(Spec.Target.MIXEE)
+  private CommandSpec command;
+
   @Option(
       names = "--preset",
       paramLabel = "NAME",
@@ -25,7 +31,11 @@ final class PresetOption {
   private Integer samples;
 
   Preset preset() {
-    return adjusted(Preset.of(name));
+    try {
+      return adjusted(Preset.of(name));
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(command.commandLine(), e.getMessage(), e);
+    }
   }
 
   /** What was asked for of a run on points, which have a preset of their own. */
@@ -34,6 +44,8 @@ final class PresetOption {
   }
 
   private Preset adjusted(Preset of) {
+    AtLeast.check(command, "--batch", batch, 1);
+    AtLeast.check(command, "--samples", samples, 2);
     Preset preset = of;
     if (batch != null) {
       preset = preset.withBatch(batch);

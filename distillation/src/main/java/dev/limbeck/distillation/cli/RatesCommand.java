@@ -1,17 +1,20 @@
 package dev.limbeck.distillation.cli;
 
+import dev.limbeck.distillation.RunFolder;
 import dev.limbeck.distillation.data.SafeFiles;
 import dev.limbeck.distillation.rates.Experiment;
 import dev.limbeck.distillation.rates.Rates;
 import dev.limbeck.kernels.Json;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import picocli.CommandLine.Command;
@@ -56,27 +59,40 @@ final class RatesCommand implements Callable<Integer> {
             "there is no experiment " + id + "; known are " + String.join(", ", all.keySet()));
       }
     }
-    Path folder = out.folder("rates");
+    Path folder = out.folder(quick ? "rates-quick" : "rates");
+    RunFolder.claim(folder, Map.of("seed", seed.seed(), "quick", quick));
     PrintWriter console = spec.commandLine().getOut();
-    StringBuilder text = new StringBuilder();
-    List<Object> records = new ArrayList<>();
     for (String id : chosen) {
       Experiment experiment = all.get(id).get();
       String table = table(experiment);
       console.print(table);
       console.flush();
-      text.append(table);
-      records.add(json(experiment));
       SafeFiles.write(folder.resolve(id + ".png"), LogLogPlot.png(experiment));
+      SafeFiles.write(folder.resolve(id + ".txt"), table);
+      SafeFiles.write(folder.resolve(id + ".json"), Json.writePretty(json(experiment)) + "\n");
     }
-    SafeFiles.write(folder.resolve("rates.txt"), text.toString());
+    summarise(folder, all.keySet());
+    console.println("see " + folder);
+    return 0;
+  }
+
+  /** Puts together what this run and earlier ones of the folder have found. */
+  private void summarise(Path folder, Set<String> all) throws IOException {
+    StringBuilder text = new StringBuilder();
+    List<Object> records = new ArrayList<>();
+    for (String id : all) {
+      Path record = folder.resolve(id + ".json");
+      if (Files.exists(record)) {
+        records.add(Json.parseObject(Files.readString(record)));
+        text.append(Files.readString(folder.resolve(id + ".txt")));
+      }
+    }
     Map<String, Object> record = new LinkedHashMap<>();
     record.put("seed", seed.seed());
     record.put("quick", quick);
     record.put("experiments", records);
+    SafeFiles.write(folder.resolve("rates.txt"), text.toString());
     SafeFiles.write(folder.resolve("rates.json"), Json.writePretty(record) + "\n");
-    console.println("see " + folder);
-    return 0;
   }
 
   private static String table(Experiment experiment) {

@@ -8,6 +8,7 @@ import dev.limbeck.kernels.Device;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
@@ -73,17 +74,18 @@ final class SampleCommand implements Callable<Integer> {
     if (count < 1) {
       throw refused("--count is " + count + "; at least 1 is needed");
     }
+    Path to = out == null ? format.defaultPath() : out;
     Device opened = device.open();
     Model model = Model.load(checkpoint, opened).in(precision.precision());
     Generation generation = sampler.generation(model);
     int[] labels = labels(generation.classes());
     if (model.architecture() instanceof Architecture.Points points) {
-      return points(opened, generation, points, labels);
+      return points(opened, generation, points, labels, to);
     }
+    checkPlace(to);
     long start = System.nanoTime();
     Dataset drawn = generation.draw(opened, seed.seed(), labels, done -> {});
     double seconds = (System.nanoTime() - start) / 1e9;
-    Path to = out == null ? format.defaultPath() : out;
     try (Tensor images = drawn.images(opened, Dataset.range(0, count))) {
       format.write(images, to);
     }
@@ -102,13 +104,14 @@ final class SampleCommand implements Callable<Integer> {
     return 0;
   }
 
-  private int points(Device opened, Generation generation, Architecture.Points points, int[] labels)
+  private int points(
+      Device opened, Generation generation, Architecture.Points points, int[] labels, Path to)
       throws IOException {
     if (format != SampleFormat.NPY && format != SampleFormat.SAFETENSORS) {
       throw refused("the model draws points: --format npy or safetensors writes them");
     }
+    checkPlace(to);
     float[] values = points.toData(generation.values(opened, seed.seed(), labels));
-    Path to = out == null ? format.defaultPath() : out;
     int d = points.network().outputs();
     try (Tensor drawn = Tensor.of(opened, Shape.of(count, d), values)) {
       format.write(drawn, to);
@@ -123,6 +126,16 @@ final class SampleCommand implements Callable<Integer> {
             d,
             generation.sampler().evaluations());
     return 0;
+  }
+
+  private void checkPlace(Path to) {
+    boolean toFolder = format == SampleFormat.FILES;
+    if (Files.exists(to) && Files.isDirectory(to) != toFolder) {
+      throw refused(
+          toFolder
+              ? "--format files makes a folder, and " + to + " is a file: name another --out"
+              : "--out is a folder, " + to + ": name a file in it");
+    }
   }
 
   private int[] labels(int classes) {

@@ -147,6 +147,11 @@ final class SamplerOption {
   /** The model's images, drawn as asked for. */
   Generation generation(Model model) {
     Generation own = model.generation();
+    if (model.isEncoder()) {
+      throw refused(
+          "the checkpoint is an encoder, which takes images to their noise: edit --encoder uses it");
+    }
+    AtLeast.check(command, "--guidance", guidance, 0);
     if (guidance != 1 && own.classes() == 0) {
       throw refused("--guidance needs a model of several classes, this one has none");
     }

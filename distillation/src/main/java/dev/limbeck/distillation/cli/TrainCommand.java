@@ -10,7 +10,9 @@ import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** Trains a teacher. */
 @Command(
@@ -18,6 +20,7 @@ import picocli.CommandLine.Option;
     description = "Trains a diffusion teacher, which distill takes by --teacher.",
     mixinStandardHelpOptions = true)
 final class TrainCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
   @Mixin private DeviceOption device;
   @Mixin private DataOption data;
   @Mixin private SeedOption seed;
@@ -31,6 +34,7 @@ final class TrainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
+    AtLeast.check(spec, "--steps", steps, 1);
     Preset p = preset.preset();
     if (steps != null) {
       p = p.withTeacherSteps(steps);

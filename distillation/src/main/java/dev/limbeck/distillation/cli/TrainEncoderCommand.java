@@ -11,7 +11,9 @@ import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** Trains an encoder. */
 @Command(
@@ -20,6 +22,7 @@ import picocli.CommandLine.Option;
         "Trains an encoder, which takes images back to their noise in few steps, for edit --encoder.",
     mixinStandardHelpOptions = true)
 final class TrainEncoderCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
   @Mixin private DeviceOption device;
   @Mixin private DataOption data;
   @Mixin private SeedOption seed;
@@ -38,6 +41,7 @@ final class TrainEncoderCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException {
+    AtLeast.check(spec, "--steps", steps, 1);
     Preset p = preset.preset();
     if (steps != null) {
       p = p.withStudentSteps(steps);

@@ -32,6 +32,10 @@ public final class Datasets {
     if (pathOrName.equals(MNIST)) {
       return mnist();
     }
+    if (Mixture.isNamed(pathOrName)) {
+      throw new DataException(
+          "data " + pathOrName + ": mixtures have no images; distill and compare take them");
+    }
     Path path;
     try {
       path = Path.of(pathOrName);

@@ -26,6 +26,11 @@ public final class Mixture {
   /** How far a covariance may be from symmetric and positive, relative to its largest element. */
   private static final double TOLERANCE = 1e-9;
 
+  /** The largest coordinate of a mean: its square is far from the largest number in F32. */
+  private static final double LARGEST = 1e9;
+
+  private static final int CLASSES = 10_000;
+
   private final double[] weights;
   private final double[][] means;
   private final double[][][] covariances;
@@ -57,6 +62,7 @@ public final class Mixture {
     int d = means[0].length;
     require(d > 0, "the first mean has no coordinates");
     double total = Arrays.stream(weights).sum();
+    require(Double.isFinite(total), "the sum of the weights is " + total);
     this.weights = new double[n];
     this.means = new double[n][];
     this.covariances = new double[n][d][];
@@ -68,15 +74,23 @@ public final class Mixture {
           weights[k] > 0 && Double.isFinite(weights[k]),
           "weight " + k + " is " + weights[k] + "; weights are positive");
       require(
-          means[k].length == d && Arrays.stream(means[k]).allMatch(Double::isFinite),
-          "mean " + k + " must be " + d + " numbers, as the first is");
+          means[k].length == d && Arrays.stream(means[k]).allMatch(x -> Math.abs(x) <= LARGEST),
+          "mean "
+              + k
+              + " must be "
+              + d
+              + " numbers up to "
+              + LARGEST
+              + ", as many as the first has");
       require(
-          labels == null || labels[k] >= 0,
-          "label " + k + " is negative; classes are counted from 0");
+          labels == null || (labels[k] >= 0 && labels[k] < CLASSES),
+          "label " + k + " is not from 0 to " + (CLASSES - 1));
       this.weights[k] = weights[k] / total;
       this.means[k] = means[k].clone();
       decompose(k, checked(k, covariances[k], d));
     }
+    require(
+        deviation() > 0, "all its points are one: some covariance, or a second mean, is needed");
   }
 
   private static void require(boolean condition, String otherwise) {
