@@ -156,6 +156,7 @@ public final class Ddil implements Distiller {
   }
 
   private static final String CHOICE = "ddil";
+
   private final Config config;
   private final InputDriven base;
   private final int batch;

@@ -301,6 +301,7 @@ public final class DistillJob {
             + " evaluations, then each student; one class per column.",
         List.of(new HtmlReport.Figure("Samples, drawn from the same noise", grid.picture().png())),
         new HtmlReport.Results(rows, result.floor, against),
+        shiftTable(result.shifts),
         log.charts(),
         List.of(
             new HtmlReport.Fact("device", options.device.description()),
@@ -310,6 +311,29 @@ public final class DistillJob {
             new HtmlReport.Fact("precision", precision()),
             new HtmlReport.Fact("guidance", Double.toString(options.guidance)),
             new HtmlReport.Fact("wall seconds", String.format("%.0f", result.wallSeconds))));
+  }
+
+  /** Before and after imitation, where both students lie in the folder. */
+  private static List<HtmlReport.Table> shiftTable(Map<String, List<CovariateShift>> shifts) {
+    List<List<String>> rows = new ArrayList<>();
+    shifts.forEach(
+        (method, nodes) -> {
+          for (CovariateShift node : nodes) {
+            rows.add(
+                List.of(
+                    method,
+                    String.format(Locale.ROOT, "%.3g", node.sigma()),
+                    String.format(Locale.ROOT, "%.4f", node.distance()),
+                    String.format(Locale.ROOT, "%.4f", node.floor())));
+          }
+        });
+    HtmlReport.Table table =
+        new HtmlReport.Table(
+            "Covariate shift",
+            List.of("method", "noise level", "sliced W2 of the student's states", "floor"),
+            rows,
+            "from noisy real data, at the levels where the student's chain goes on");
+    return rows.isEmpty() ? List.of() : List.of(table);
   }
 
   private static HtmlReport.Row row(String method, Score score) {
