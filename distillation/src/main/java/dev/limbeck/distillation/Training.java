@@ -22,7 +22,8 @@ record Training(
   void train(String part, Distiller distiller, String origin, RunLog log) {
     Path checkpoint = out.resolve("checkpoint-" + part + ".safetensors");
     String run = "preset " + preset.name() + " steps " + distiller.steps() + " seed " + seed;
-    run += " for " + distiller.sampler().text();
+    // The levels of a sampler are long to read, and tell settings apart that the steps do not.
+    run += " sampler " + Integer.toHexString(distiller.sampler().text().hashCode());
     String fingerprint = run + " data " + data + " from " + origin;
     Trainer.Listener listener =
         (unused, step, losses) -> {
