@@ -128,7 +128,7 @@ class CodecTest {
     }
   }
 
-  /** Recorded and replayed, full batches and the rest: the same images in any of them. */
+  /** Full batches and the rest: the same images in any of them. */
   @Test
   void imagesDoNotDependOnTheBatch() {
     try (CpuDevice device = CpuDevice.open(true, 1);

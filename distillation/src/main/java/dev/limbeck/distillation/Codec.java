@@ -81,7 +81,8 @@ public interface Codec {
   Tensor encode(Tensor samples);
 
   /**
-   * The samples of latents.
+   * The samples of latents. It is part of what a device records and replays: tensors in, tensors
+   * out, nothing read back on the way.
    *
    * @shape latents: [N,…]; result: [N,…]
    */

@@ -53,7 +53,28 @@ public final class DistillJob {
       Preset preset,
       double guidance,
       Precision precision,
-      Evaluation evaluation) {}
+      Evaluation evaluation) {
+    /**
+     * The same in another folder, with a number after its name, where this one holds results of
+     * other settings.
+     */
+    public Options inFreeFolder() {
+      Map<String, Object> settings = settings(this, data.fitted(preset.side()));
+      return new Options(
+          device,
+          seed,
+          dataName,
+          data,
+          RunFolder.free(out, settings),
+          methods,
+          teacher,
+          codec,
+          preset,
+          guidance,
+          precision,
+          evaluation);
+    }
+  }
 
   /** A trained student. */
   private record Student(String method, Model model, List<CovariateShift> shifts) {}
@@ -82,7 +103,7 @@ public final class DistillJob {
    */
   public Result run() {
     RunFolder.keepTeacher(options.out, options.teacher);
-    RunFolder.claim(options.out, settings());
+    RunFolder.claim(options.out, settings(options, data));
     try (RunLog log = new RunLog(options.out)) {
       return run(log);
     }
@@ -95,21 +116,26 @@ public final class DistillJob {
    * @throws IllegalArgumentException if a method does not fit the teacher, or what is asked of it
    */
   public void check() {
-    Model teacher = options.teacher == null ? job().untrained() : options.teacher;
+    boolean trains = options.teacher == null;
+    Model teacher = trains ? job().untrained() : options.teacher;
     TrainJob.checkFits(teacher, data);
-    options.methods.forEach(method -> create(method, teacher));
+    options.methods.forEach(method -> Methods.release(create(method, teacher)));
+    if (trains) {
+      teacher.network().close();
+    }
   }
 
-  private Map<String, Object> settings() {
+  private static Map<String, Object> settings(Options o, Dataset data) {
+    boolean trained = RunFolder.trains(o.out, o.teacher);
     Map<String, Object> all = new LinkedHashMap<>();
-    all.put("data", options.dataName + " " + data.hash());
-    all.put("seed", options.seed);
-    all.put("preset", options.preset.name());
-    all.put("batch", options.preset.batch());
-    all.put("teacher", options.teacher == null ? "trained here" : options.teacher.hash());
-    all.put("latents", codec().text());
-    all.put("guidance", options.guidance);
-    all.put("precision", precision());
+    all.put("data", data.hash());
+    all.put("seed", o.seed);
+    all.put("preset", o.preset.name());
+    all.put("batch", o.preset.batch());
+    all.put("teacher", trained ? "trained here" : o.teacher.hash());
+    all.put("latents", codec(o).text());
+    all.put("guidance", o.guidance);
+    all.put("precision", precision(o));
     return all;
   }
 
@@ -145,8 +171,8 @@ public final class DistillJob {
     return result;
   }
 
-  private Codec codec() {
-    return options.teacher == null ? options.codec : options.teacher.codec();
+  private static Codec codec(Options o) {
+    return o.teacher == null ? o.codec : o.teacher.codec();
   }
 
   private Model trainTeacher(RunLog log) {
@@ -161,7 +187,7 @@ public final class DistillJob {
             options.device,
             options.seed,
             data,
-            codec(),
+            codec(options),
             options.out,
             options.preset,
             options.precision);
@@ -171,9 +197,10 @@ public final class DistillJob {
   private Distiller create(String method, Model teacher) {
     Teacher source = teacher.teacher().guided(options.guidance);
     // Latents lie beyond the bounds of images.
-    boolean bounded = codec() == Codec.IDENTITY;
+    boolean bounded = codec(options) == Codec.IDENTITY;
     Preset own = options.preset;
-    Preset preset = bounded ? own : own.with(Ddil.Config.of(own).unbounded());
+    Ddil.Config imitation = own.settings(Ddil.Config.class, () -> Ddil.Config.of(own));
+    Preset preset = bounded ? own : own.with(imitation.unbounded());
     return Methods.of(method).create(preset, source);
   }
 
@@ -191,11 +218,13 @@ public final class DistillJob {
     List<Student> all = new ArrayList<>();
     Object measured = RunFolder.read(options.out.resolve(METRICS)).get("students");
     for (String method : RunFolder.methods(options.out, options.methods)) {
-      Model model = Model.load(RunFolder.student(options.out, method), options.device);
+      Path file = RunFolder.student(options.out, method);
+      Model model = Model.load(file, options.device, codec(options));
+      TrainJob.checkFits(model, data);
       List<CovariateShift> shifts = new ArrayList<>();
       for (Object each : measured == null ? List.of() : Json.list(measured, "students")) {
         Map<String, Object> one = Json.object(each, "a student");
-        if (method.equals(one.get("method"))) {
+        if (method.equals(one.get("method")) && one.get("covariate_shift") != null) {
           Json.list(one.get("covariate_shift"), "nodes").forEach(n -> shifts.add(shift(n)));
         }
       }
@@ -206,10 +235,12 @@ public final class DistillJob {
 
   private static CovariateShift shift(Object node) {
     Map<String, Object> n = Json.object(node, "a node");
-    return new CovariateShift(
-        ((Number) n.get("sigma")).doubleValue(),
-        ((Number) n.get("distance")).doubleValue(),
-        ((Number) n.get("floor")).doubleValue());
+    return new CovariateShift(number(n, "sigma"), number(n, "distance"), number(n, "floor"));
+  }
+
+  /** JSON has no numbers that are not finite. */
+  private static double number(Map<String, Object> node, String key) {
+    return node.get(key) instanceof Number number ? number.doubleValue() : Double.NaN;
   }
 
   /** What the student meets when it samples against what it was trained on, where that differs. */
@@ -223,7 +254,7 @@ public final class DistillJob {
     Rng rng = Rng.of(options.seed).split(SHIFT_IMAGES);
     try (Scope scope = Scope.open()) {
       Tensor labels = data.labels(options.device, Arrays.copyOf(order, half));
-      Tensor real = codec().encode(data.images(options.device, order));
+      Tensor real = codec(options).encode(data.images(options.device, order));
       return CovariateShift.of(
           method, distiller.student(), distiller.steps() - 1, real, labels, rng);
     }
@@ -308,7 +339,7 @@ public final class DistillJob {
             new HtmlReport.Fact("seed", Long.toString(options.seed)),
             new HtmlReport.Fact("data", options.dataName + " (" + data.count() + " images)"),
             new HtmlReport.Fact("preset", options.preset.name()),
-            new HtmlReport.Fact("precision", precision()),
+            new HtmlReport.Fact("precision", precision(options)),
             new HtmlReport.Fact("guidance", Double.toString(options.guidance)),
             new HtmlReport.Fact("wall seconds", String.format("%.0f", result.wallSeconds))));
   }
@@ -340,8 +371,8 @@ public final class DistillJob {
     return new HtmlReport.Row(method, score.nfe(), score.secondsPerImage(), score.fd());
   }
 
-  private String precision() {
-    return options.precision.name().toLowerCase(Locale.ROOT);
+  private static String precision(Options o) {
+    return o.precision.name().toLowerCase(Locale.ROOT);
   }
 
   private Map<String, Object> json(Result result) {
@@ -350,7 +381,7 @@ public final class DistillJob {
     all.put("seed", options.seed);
     all.put("data", options.dataName);
     all.put("preset", options.preset.name());
-    all.put("precision", precision());
+    all.put("precision", precision(options));
     all.put("reference", options.evaluation.referenceText());
     all.put("features", options.evaluation.extractor().hash());
     all.put("samples", options.evaluation.samples());

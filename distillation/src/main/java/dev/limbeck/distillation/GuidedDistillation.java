@@ -5,6 +5,7 @@ import dev.limbeck.autograd.Tape;
 import dev.limbeck.autograd.Var;
 import dev.limbeck.distillation.ProgressiveDistillation.Solver;
 import dev.limbeck.distillation.ProgressiveDistillation.Weighting;
+import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.Editing;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.NoiseLevels;
@@ -67,7 +68,8 @@ import java.util.Map;
  * sampler and the other way about: their steps differ in length. Without classes c is u, and stage
  * 1 has nothing to learn but w's being of no effect.
  *
- * @cost a step: 2 evaluations of the teacher (Heun's first halving 4), 1 of the student, 1 gradient
+ * @cost a step: 2 evaluations of the teacher (Heun's first halving 4, twice that if direct), 1 of
+ *     the student, 1 gradient
  * @paper Meng et al. 2023, arXiv 2210.03142, algorithms 1 and 2
  */
 public final class GuidedDistillation implements Distiller {
@@ -259,9 +261,13 @@ public final class GuidedDistillation implements Distiller {
             config.halving,
             teacher,
             new ProgressiveDistillation.Weighted(
-                config.direct ? teacher::guidedBy : absorbed::weighted,
-                weights,
-                config.stochastic));
+                config.direct ? this::guidedBy : absorbed::weighted, weights, config.stochastic));
+  }
+
+  /** The guided teacher, with a weight for each sample. */
+  private Denoiser guidedBy(Tensor w) {
+    Denoiser guided = teacher.guidedBy(w);
+    return config.clip ? ProgressiveDistillation.clipped(guided) : guided;
   }
 
   @Override
@@ -346,8 +352,7 @@ public final class GuidedDistillation implements Distiller {
 
     private Tensor target(Tensor noisy, Tensor level, Tensor labels, Tensor w) {
       try (Scope scope = Scope.open()) {
-        Tensor guided = teacher.guidedBy(w).denoise(noisy, level, labels);
-        return scope.keep(config.clip ? guided.clamp(-1, 1) : guided);
+        return scope.keep(guidedBy(w).denoise(noisy, level, labels));
       }
     }
   }

@@ -1,5 +1,7 @@
 package dev.limbeck.distillation;
 
+import dev.limbeck.nn.Params;
+import dev.limbeck.nn.optim.Optimizer;
 import java.util.List;
 import java.util.stream.Collectors;
 
@@ -62,6 +64,14 @@ public final class Methods {
           String.format("%n  %-14s %s (%s)", variation.name() + "+…", variation.summary(), bases));
     }
     return text.toString();
+  }
+
+  /** Gives back the memory of a method that was made to see whether it fits. */
+  static void release(Distiller distiller) {
+    for (Objective objective : distiller.objectives()) {
+      objective.optimizers().forEach(Optimizer::close);
+    }
+    distiller.networks().values().forEach(Params::close);
   }
 
   /**

@@ -44,7 +44,16 @@ public final class PointsJob {
       Path out,
       List<String> methods,
       Preset preset,
-      double guidance) {}
+      double guidance) {
+    /**
+     * The same in another folder, with a number after its name, where this one holds results of
+     * other settings.
+     */
+    public Options inFreeFolder() {
+      Path free = RunFolder.free(out, settings(this));
+      return new Options(device, seed, dataName, mixture, free, methods, preset, guidance);
+    }
+  }
 
   /**
    * One way of drawing points, measured.
@@ -81,17 +90,21 @@ public final class PointsJob {
    * @throws IllegalArgumentException if a method does not fit what is asked of it
    */
   public void check() {
-    Teacher teacher = work.teacher(work.untrained());
-    options.methods.forEach(method -> Methods.of(method).create(options.preset, teacher));
+    Model untrained = work.untrained();
+    Teacher teacher = work.teacher(untrained);
+    for (String method : options.methods) {
+      Methods.release(Methods.of(method).create(options.preset, teacher));
+    }
+    untrained.network().close();
   }
 
-  private Map<String, Object> settings() {
+  private static Map<String, Object> settings(Options o) {
     Map<String, Object> all = new LinkedHashMap<>();
-    all.put("data", options.dataName + " " + options.mixture.hash());
-    all.put("seed", options.seed);
-    all.put("preset", options.preset.name());
-    all.put("batch", options.preset.batch());
-    all.put("guidance", options.guidance);
+    all.put("data", o.mixture.hash());
+    all.put("seed", o.seed);
+    all.put("preset", o.preset.name());
+    all.put("batch", o.preset.batch());
+    all.put("guidance", o.guidance);
     return all;
   }
 
@@ -100,7 +113,7 @@ public final class PointsJob {
    * that lie in the folder already are measured and shown with the others.
    */
   public Result run() {
-    RunFolder.claim(options.out, settings());
+    RunFolder.claim(options.out, settings(options));
     try (RunLog log = new RunLog(options.out)) {
       return run(log);
     }

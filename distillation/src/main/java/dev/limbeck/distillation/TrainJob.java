@@ -134,6 +134,13 @@ public final class TrainJob {
     Preset p = options.preset;
     Shape latent = options.codec.latent(Shape.of(p.side(), p.side(), options.data.channels()));
     int channels = latent.dim(2);
+    int multiple = p.network().sideMultiple();
+    if (latent.dim(0) % multiple != 0) {
+      throw new IllegalArgumentException(
+          String.format(
+              "the network of the preset %s takes sides of a multiple of %d, these latents have %d",
+              p.name(), multiple, latent.dim(0)));
+    }
     return Model.create(
             p.network().withClasses(options.data.classes()).withChannels(channels, channels),
             latent.dim(0),

@@ -21,7 +21,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** Command lines and files that make no sense, and what is said of them. */
 class BadInputTest {
@@ -68,17 +67,23 @@ class BadInputTest {
   }
 
   @ParameterizedTest
-  @ValueSource(
-      strings = {
-        "{\"weights\":[1],\"means\":[[1,2]],\"covariances\":[[[0,0],[0,0]]]}",
-        "{\"weights\":[1e308,1e308],\"means\":[[0],[1]],\"covariances\":[[[1]],[[1]]]}",
-        "{\"weights\":[1],\"means\":[[1e200]],\"covariances\":[[[1]]]}",
-        "{\"weights\":[1],\"means\":[[0]],\"covariances\":[[[1]]],\"labels\":[2000000000]}"
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "[1] | [[1,2]] | [[[0,0],[0,0]]] | [0] | all its points are one",
+        "[1e308,1e308] | [[0],[1]] | [[[1]],[[1]]] | [0,0] | sum of the weights",
+        "[1] | [[1e200]] | [[[1]]] | [0] | numbers up to",
+        "[1] | [[0]] | [[[1]]] | [2000000000] | from 0 to 9999"
       })
-  void mixturesThatAreNone(String json) throws IOException {
+  void mixturesThatAreNone(String w, String m, String c, String l, String expected)
+      throws IOException {
     Path file = folder.resolve("mixture.json");
-    Files.writeString(file, json);
-    assertTrue(refused(1, "distill --data toy:" + file).contains("mixture.json"));
+    Files.writeString(
+        file,
+        String.format(
+            "{\"weights\":%s,\"means\":%s,\"covariances\":%s,\"labels\":%s}", w, m, c, l));
+    String said = refused(1, "distill --data toy:" + file);
+    assertTrue(said.contains("mixture.json") && said.contains(expected), said);
   }
 
   /** A student that is told more than a teacher is, and weights that a failed training left. */

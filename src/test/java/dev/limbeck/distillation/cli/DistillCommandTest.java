@@ -12,6 +12,7 @@ import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import dev.limbeck.tensor.TensorFile;
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -166,7 +167,7 @@ class DistillCommandTest {
         return Json.write(student);
       }
     }
-    return "";
+    throw new AssertionError("no " + method + " in " + metrics);
   }
 
   /** Images of some of the teacher's classes alone. */
@@ -182,7 +183,35 @@ class DistillCommandTest {
     MainTest.Run run =
         MainTest.run(words(distill(out, "--steps=2", "--method=dmd2", "--data=" + data)));
     assertEquals(0, run.status(), run.err());
-    assertTrue(Files.exists(out.resolve("samples.png")));
+    // The first row: class 0 has images of noise, class 1 has none and its place is black.
+    BufferedImage picture = ImageIO.read(out.resolve("samples.png").toFile());
+    int left = picture.getWidth() - 20 * 50;
+    assertTrue(brightness(picture, left) > 20);
+    assertEquals(0, brightness(picture, left + 50), 1e-9);
+  }
+
+  /** The mean of the green of 38 pixels each way in the first row of images. */
+  private static double brightness(BufferedImage picture, int left) {
+    double sum = 0;
+    for (int y = 6; y < 44; y++) {
+      for (int x = 4; x < 42; x++) {
+        sum += (picture.getRGB(left + x, y) >> 8 & 255) / 1444.0;
+      }
+    }
+    return sum;
+  }
+
+  /** A run that ended before it had results does not claim its folder. */
+  @Test
+  void aFolderWithoutResultsIsFree() throws IOException {
+    Path out = folder.resolve("run");
+    Files.createDirectories(out);
+    Files.writeString(out.resolve("run.json"), "{\"seed\": 7}");
+    assertEquals(0, MainTest.run(words(distill(out, "--steps=2", "--method=pd"))).status());
+    // Results of which nothing is known belong to nobody.
+    Files.delete(out.resolve("run.json"));
+    String said = MainTest.sentence(1, words(distill(out, "--steps=2", "--method=pd")));
+    assertTrue(said.contains("not known"), said);
   }
 
   @Test

@@ -78,6 +78,9 @@ class LatentCommandsTest {
       String said = MainTest.sentence(2, "train", "--latent=" + latent, "--out=" + out);
       assertTrue(said.contains("--latent is \"" + latent + "\""), said);
     }
+    String small =
+        MainTest.sentence(2, "distill", "--train-teacher", "--latent=16x3", "--out=" + out);
+    assertTrue(small.contains("multiple of 2"), small);
     String said = MainTest.sentence(2, "distill", "--latent=2x3", "--out=" + out);
     assertTrue(said.contains("--train-teacher"), said);
   }

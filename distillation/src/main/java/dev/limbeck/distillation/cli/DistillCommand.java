@@ -1,5 +1,6 @@
 package dev.limbeck.distillation.cli;
 
+import dev.limbeck.distillation.Codec;
 import dev.limbeck.distillation.DistillJob;
 import dev.limbeck.distillation.Evaluation;
 import dev.limbeck.distillation.Methods;
@@ -120,15 +121,16 @@ final class DistillCommand implements Callable<Integer> {
             folder,
             methods,
             teacher(opened, p),
-            latent.codec(opened, images.fitted(p.side())),
+            latent.isGiven() ? latent.codec(opened, images.fitted(p.side())) : Codec.IDENTITY,
             p,
             guidance,
             precision.precision(),
             evaluation);
-    DistillJob job = new DistillJob(options, new ConsoleWatcher());
+    DistillJob.Options free = out.isGiven() ? options : options.inFreeFolder();
+    DistillJob job = new DistillJob(free, new ConsoleWatcher());
     fits(job::check);
     DistillJob.Result result = job.run();
-    print(spec.commandLine().getOut(), result, evaluation, folder);
+    print(spec.commandLine().getOut(), result, evaluation, free.out());
     return 0;
   }
 
@@ -180,7 +182,8 @@ final class DistillCommand implements Callable<Integer> {
     PointsJob.Options options =
         new PointsJob.Options(
             device.open(), seed.seed(), data.data(), mixture, folder, methods, p, guidance);
-    PointsJob job = new PointsJob(options, new ConsoleWatcher());
+    PointsJob.Options free = out.isGiven() ? options : options.inFreeFolder();
+    PointsJob job = new PointsJob(free, new ConsoleWatcher());
     fits(job::check);
     PointsJob.Result result = job.run();
     PrintWriter to = spec.commandLine().getOut();
@@ -190,7 +193,8 @@ final class DistillCommand implements Callable<Integer> {
     line(to, result.teacher(), result);
     result.students().forEach(row -> line(to, row, result));
     to.printf("%d samples; %.0f s in all%n", p.evaluated(), result.wallSeconds());
-    to.println("see " + folder.resolve("samples.png") + " and " + folder.resolve("report.html"));
+    to.println(
+        "see " + free.out().resolve("samples.png") + " and " + free.out().resolve("report.html"));
     return 0;
   }
 

@@ -13,6 +13,10 @@ final class OutOption {
       description = "Folder for the results (default: runs/NAME).")
   private Path out;
 
+  boolean isGiven() {
+    return out != null;
+  }
+
   /** The folder, made and tried out now, so that a run of minutes does not fail at its end. */
   Path folder(String defaultName) throws IOException {
     Path folder = out == null ? Path.of("runs", defaultName) : out;

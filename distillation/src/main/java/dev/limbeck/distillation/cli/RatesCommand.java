@@ -59,8 +59,10 @@ final class RatesCommand implements Callable<Integer> {
             "there is no experiment " + id + "; known are " + String.join(", ", all.keySet()));
       }
     }
-    Path folder = out.folder(quick ? "rates-quick" : "rates");
-    RunFolder.claim(folder, Map.of("seed", seed.seed(), "quick", quick));
+    Map<String, Object> settings = Map.of("seed", seed.seed(), "quick", quick);
+    Path named = out.folder("rates");
+    Path folder = out.isGiven() ? named : RunFolder.free(named, settings);
+    RunFolder.claim(folder, settings);
     PrintWriter console = spec.commandLine().getOut();
     for (String id : chosen) {
       Experiment experiment = all.get(id).get();
