@@ -104,7 +104,7 @@ public final class EasyConsistencyTuning extends ConsistencyLearning {
      * Fewer stages, and larger noise, of which a short run draws too little otherwise. For points a
      * single stage with levels as near as {@link ConsistencyTraining}'s, and its mean square: what
      * the last of many stages is to mend, a falling rate has no time for (in one, two and four
-     * steps 7.3, 2.4 and 1.3 times the floor with ten stages of q = 2, and 3.8, 1.8 and 1.3 with
+     * steps 7.3, 2.4 and 1.3 times the floor with ten stages of q = 2, and 3.6, 1.5 and 1.2 with
      * this).
      */
     public static Config of(Preset preset) {
