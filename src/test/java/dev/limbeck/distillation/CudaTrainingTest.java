@@ -412,6 +412,33 @@ class CudaTrainingTest {
     }
   }
 
+  private static float[] drawDecoded(Device device) {
+    Toys toys = new Toys(device);
+    disturb(toys.teacher().initial());
+    Dataset digits = Datasets.mnist().spread(50).fitted(16);
+    try (PatchCodec codec = PatchCodec.fit(device, digits, 2, 1)) {
+      Samplers.Sampler sampler = Samplers.of(Samplers.Method.EULER, NoiseLevels.karrasToZero(2));
+      Generation generation =
+          new Generation(toys.teacher().denoiser(), sampler, Shape.of(8, 8, 1), 10, codec);
+      Dataset drawn = generation.draw(device, 5, new int[7], 2, done -> {});
+      assertEquals(16, drawn.height());
+      return drawn.images(Dataset.range(0, 7));
+    }
+  }
+
+  /** Latents are decoded in the recorded part: a rehearsal, a capture, a replay, one alone. */
+  @CudaTest
+  void recordedLatentsAreDecoded() {
+    float[] expected;
+    try (CpuDevice cpu = CpuDevice.open(true, 1)) {
+      expected = drawDecoded(cpu);
+    }
+    try (CudaDevice cuda = open(true)) {
+      assertArrayEquals(expected, drawDecoded(cuda), TOLERANCE);
+      assertEquals(2, cuda.counters().replays());
+    }
+  }
+
   /** Three images one by one would be recorded, if the sampler did not read its errors back. */
   @CudaTest
   void adaptiveSamplersAreNotRecorded() {

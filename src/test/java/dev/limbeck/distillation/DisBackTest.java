@@ -142,7 +142,7 @@ class DisBackTest {
   @Test
   void degradationEndsAtTheScoreOfTheInitialGenerator() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
-      DisBack.Config config = new DisBack.Config(4, 20, 1, 5e-4);
+      DisBack.Config config = new DisBack.Config(4, 20, 1, 3e-4);
       DisBack method = disback(device, 9, config);
       double start = distance(device, TEACHER, INITIAL);
       assertEquals(start, distance(device, method.base().critic(), INITIAL), 1e-6);
