@@ -95,6 +95,7 @@ final class DistillCommand implements Callable<Integer> {
     AtLeast.check(spec, "--steps", steps, 1);
     AtLeast.check(spec, "--teacher-steps", teacherSteps, 1);
     AtLeast.check(spec, "--guidance", guidance, 0);
+    preset.checkMeasured();
     checkMethods();
     if (latent.isGiven() && !origin.train) {
       throw new ParameterException(

@@ -43,9 +43,14 @@ final class PresetOption {
     return adjusted(Preset.points());
   }
 
+  /** Refuses fewer samples than a distance can be measured on. */
+  void checkMeasured() {
+    AtLeast.check(command, "--samples", samples, 2);
+  }
+
   private Preset adjusted(Preset of) {
     AtLeast.check(command, "--batch", batch, 1);
-    AtLeast.check(command, "--samples", samples, 2);
+    AtLeast.check(command, "--samples", samples, 1);
     Preset preset = of;
     if (batch != null) {
       preset = preset.withBatch(batch);
