@@ -197,6 +197,7 @@ class DdilTest {
       float[] noise = in.noise("noise").toFloats();
       for (int i = 0; i < x.length; i++) {
         int node = drawn[i / 2];
+        // Rounding of numbers up to 50 in F32.
         assertEquals(expected[node], x[i] - nodes[node] * noise[i], 1e-5, "node " + node);
       }
     }

@@ -142,6 +142,7 @@ class DisBackTest {
   @Test
   void degradationEndsAtTheScoreOfTheInitialGenerator() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
+      // So small a rate that nodes lie farther apart than the noise of single steps.
       DisBack.Config config = new DisBack.Config(4, 20, 1, 3e-4);
       DisBack method = disback(device, 9, config);
       double start = distance(device, TEACHER, INITIAL);

@@ -74,7 +74,7 @@ abstract class ConsistencyLearning implements Distiller {
       }
     }
 
-    /** As in the papers, for one-step samples; further levels are this project's, from a trial. */
+    /** As in the papers, for one-step samples; further levels are this project's choice. */
     static Training paper(long steps, double learningRate, double decay, double dropout) {
       return new Training(
           steps,

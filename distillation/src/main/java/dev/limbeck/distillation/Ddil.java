@@ -333,8 +333,7 @@ public final class Ddil implements Distiller {
       Tensor rows = Tensor.constant(in.device(), Shape.of(n), row);
       Tensor x = states(student).gather(rows).reshape(in.images().shape().toArray());
       if (renoises) {
-        Tensor clean = RowOps.scale(in.perSample(seen), x);
-        x = NoisyInputs.noised(in, clean, grid, node);
+        x = NoisyInputs.noised(in, in.perSample(seen), x, grid, node);
       }
       Tensor labels = classes == 0 ? null : Tensor.constant(in.device(), Shape.of(n), label);
       return new Noisy(x, labels, base.chain().guidance() == null ? null : weight);

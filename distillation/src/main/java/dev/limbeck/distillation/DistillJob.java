@@ -209,7 +209,7 @@ public final class DistillJob {
     String origin = "teacher " + teacher.hash() + " guidance " + options.guidance;
     job().train(method, distiller, origin, log);
     Model student = teacher.student(distiller);
-    job().save("student-" + method, student, method + ", seed " + options.seed);
+    student.save(RunFolder.student(options.out, method), method + ", seed " + options.seed);
     return new Student(method, student, shifts(distiller));
   }
 

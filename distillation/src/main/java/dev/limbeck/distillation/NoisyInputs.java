@@ -36,11 +36,19 @@ public interface NoisyInputs {
 
   /** Clean samples with noise of their nodes' levels. */
   static Tensor noised(StepInput in, Tensor clean, double[] grid, int[] node) {
+    return noised(in, Samplers.level(clean, 1), clean, grid, node);
+  }
+
+  /**
+   * The same with a factor on each clean sample.
+   *
+   * @shape factor: [N]
+   */
+  static Tensor noised(StepInput in, Tensor factor, Tensor clean, double[] grid, int[] node) {
     double[] sigma = new double[node.length];
     for (int i = 0; i < sigma.length; i++) {
       sigma[i] = grid[node[i]];
     }
-    Tensor ones = Samplers.level(clean, 1);
-    return RowOps.combine(ones, clean, in.perSample(sigma), in.noise("noise"));
+    return RowOps.combine(factor, clean, in.perSample(sigma), in.noise("noise"));
   }
 }

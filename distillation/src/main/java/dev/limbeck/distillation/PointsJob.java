@@ -185,8 +185,7 @@ public final class PointsJob {
   }
 
   private void save(String name, Model student) {
-    student.save(
-        options.out.resolve("student-" + name + ".safetensors"), name + ", seed " + options.seed);
+    student.save(RunFolder.student(options.out, name), name + ", seed " + options.seed);
   }
 
   /** The pictures of all step counts, one after the other. */

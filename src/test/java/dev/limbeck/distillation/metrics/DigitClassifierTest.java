@@ -142,6 +142,7 @@ class DigitClassifierTest {
         green[3 * i + 1] = one[i];
         dim[i] = .587f * one[i];
       }
+      // The shares of the luma add up to 1, and round alike, in F32's last places.
       Shape colours = Shape.of(1, 16, 16, 3);
       Shape single = Shape.of(1, 16, 16, 1);
       assertArrayEquals(

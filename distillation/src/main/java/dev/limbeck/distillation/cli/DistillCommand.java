@@ -1,6 +1,5 @@
 package dev.limbeck.distillation.cli;
 
-import dev.limbeck.distillation.Codec;
 import dev.limbeck.distillation.DistillJob;
 import dev.limbeck.distillation.Evaluation;
 import dev.limbeck.distillation.Methods;
@@ -122,7 +121,7 @@ final class DistillCommand implements Callable<Integer> {
             folder,
             methods,
             teacher(opened, p),
-            latent.isGiven() ? latent.codec(opened, images.fitted(p.side())) : Codec.IDENTITY,
+            latent.codec(opened, () -> images.fitted(p.side())),
             p,
             guidance,
             precision.precision(),

@@ -4,6 +4,7 @@ import dev.limbeck.distillation.Codec;
 import dev.limbeck.distillation.PatchCodec;
 import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.kernels.Device;
+import java.util.function.Supplier;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -11,6 +12,8 @@ import picocli.CommandLine.Spec;
 
 /** The latent space that a teacher is trained in. */
 final class LatentOption {
+  private static final String FORM = "it is no patch's side and a number of components, as in 2x3";
+
   @Spec(Spec.Target.MIXEE)
   private CommandSpec command;
 
@@ -26,8 +29,8 @@ final class LatentOption {
     return latent != null;
   }
 
-  /** The codec, fitted to images. */
-  Codec codec(Device device, Dataset images) {
+  /** The codec, fitted to images, which are asked for only if there is something to fit. */
+  Codec codec(Device device, Supplier<Dataset> images) {
     if (latent == null) {
       return Codec.IDENTITY;
     }
@@ -35,14 +38,14 @@ final class LatentOption {
     try {
       if (sizes.length == 2) {
         return PatchCodec.fit(
-            device, images, Integer.parseInt(sizes[0]), Integer.parseInt(sizes[1]));
+            device, images.get(), Integer.parseInt(sizes[0]), Integer.parseInt(sizes[1]));
       }
     } catch (NumberFormatException e) {
-      throw refused("it is no patch's side and a number of components, as in 2x3");
+      throw refused(FORM);
     } catch (IllegalArgumentException e) {
       throw refused(e.getMessage());
     }
-    throw refused("it is no patch's side and a number of components, as in 2x3");
+    throw refused(FORM);
   }
 
   private ParameterException refused(String reason) {

@@ -47,7 +47,7 @@ final class TrainCommand implements Callable<Integer> {
             opened,
             seed.seed(),
             images,
-            latent.codec(opened, images),
+            latent.codec(opened, () -> images),
             folder,
             p,
             precision.precision());
