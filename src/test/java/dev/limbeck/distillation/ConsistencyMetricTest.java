@@ -37,6 +37,8 @@ class ConsistencyMetricTest {
     assertEquals(2 * 12.5 / 2, value(new ConsistencyMetric.SquaredL2(), 2, 1), 1e-5);
     assertEquals(2 * 3.5 / 2, value(new ConsistencyMetric.L1(), 2, 1), 1e-5);
     assertEquals(2 * 5.0 / 2, value(new ConsistencyMetric.PseudoHuber(0, false), 2, 1), 1e-5);
+    // The mean of √(9 + 16) − 4 and √(16 + 16) − 4.
+    assertEquals(1.328427, value(new ConsistencyMetric.Huber(4), 2, 1), 1e-5);
     // c² = 2·6² = 72, and √(25 + 72) − √72 = 1.363567.
     assertEquals(1.363567, value(new ConsistencyMetric.PseudoHuber(6, false), 2, 1), 1e-5);
     // The mean of √(9 + 72) − √72 and √(16 + 72) − √72.
@@ -54,6 +56,7 @@ class ConsistencyMetricTest {
         List.of(
             new ConsistencyMetric.SquaredL2(),
             new ConsistencyMetric.L1(),
+            new ConsistencyMetric.Huber(.1),
             new ConsistencyMetric.PseudoHuber(0, false),
             new ConsistencyMetric.PseudoHuber(.1, false),
             new ConsistencyMetric.PseudoHuber(.1, true),

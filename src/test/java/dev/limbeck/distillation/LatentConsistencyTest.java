@@ -5,9 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.limbeck.distillation.ConsistencyLearning.Weighting;
 import dev.limbeck.distillation.LatentConsistency.Boundary;
 import dev.limbeck.distillation.LatentConsistency.Config;
-import dev.limbeck.distillation.LatentConsistency.Metric;
 import dev.limbeck.distillation.ProgressiveDistillation.Solver;
 import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
@@ -20,16 +20,21 @@ import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Latent consistency against exact guided trajectories. */
 class LatentConsistencyTest {
   private static final int SAMPLES = 500;
+  private static final ConsistencyMetric SQUARES = new ConsistencyMetric.SquaredL2();
+  private static final ConsistencyMetric HUBER = new ConsistencyMetric.Huber(.001);
 
-  private static Config config(int stride, long iterations, Boundary boundary, Metric metric) {
+  private static Config config(
+      int stride, long iterations, Boundary boundary, ConsistencyMetric metric) {
     return new Config(
         Config.cosineTable(.5),
         stride,
@@ -37,7 +42,7 @@ class LatentConsistencyTest {
         Solver.EULER,
         boundary,
         metric,
-        0.001,
+        Weighting.UNIFORM,
         0.95,
         iterations,
         2e-3,
@@ -67,7 +72,7 @@ class LatentConsistencyTest {
   @CsvSource({"3", "7", "1000", "0"})
   void stridesDivideTheTimes(int stride) {
     assertThrows(
-        IllegalArgumentException.class, () -> config(stride, 1, Boundary.EFFECTIVE, Metric.L2));
+        IllegalArgumentException.class, () -> config(stride, 1, Boundary.EFFECTIVE, SQUARES));
   }
 
   /** Both formulas are next to a step function; the printed one answers in units of σ_d. */
@@ -90,7 +95,7 @@ class LatentConsistencyTest {
     try (CpuDevice device = CpuDevice.open(true, 1);
         Scope scope = Scope.open()) {
       Teacher teacher = GuidedDistillationTest.teacher(device, new Preconditioning.Edm());
-      Config config = config(20, 10, boundary, Metric.L2);
+      Config config = config(20, 10, boundary, SQUARES);
       LatentConsistency method = new LatentConsistency(config, teacher, 100);
       StepInput in = new GuidedDistillationTest.Points(device, 100).at(3);
       double[] weights = new double[100];
@@ -116,7 +121,7 @@ class LatentConsistencyTest {
 
   /** What a perfect student answers: the teacher's step from node to node, down to t = 0. */
   private static float[] perfect(CpuDevice device, int stride, double w) {
-    Config config = config(stride, 1, Boundary.EFFECTIVE, Metric.L2);
+    Config config = config(stride, 1, Boundary.EFFECTIVE, SQUARES);
     try (Scope scope = Scope.open()) {
       double[] grid = Arrays.copyOf(config.grid(), config.nodes() + 1);
       grid[config.nodes()] = config.table()[0];
@@ -154,7 +159,7 @@ class LatentConsistencyTest {
   }
 
   private static LatentConsistency trained(
-      CpuDevice device, int stride, long iterations, Metric metric) {
+      CpuDevice device, int stride, long iterations, ConsistencyMetric metric) {
     LatentConsistency method =
         new LatentConsistency(
             config(stride, iterations, Boundary.EFFECTIVE, metric),
@@ -177,10 +182,14 @@ class LatentConsistencyTest {
     }
   }
 
+  static List<ConsistencyMetric> metrics() {
+    return List.of(SQUARES, HUBER);
+  }
+
   /** One network is told w, and follows each weight's own trajectory. */
   @ParameterizedTest
-  @EnumSource(Metric.class)
-  void oneStepFollowsTheTrajectoryOfEachWeight(Metric metric) {
+  @MethodSource("metrics")
+  void oneStepFollowsTheTrajectoryOfEachWeight(ConsistencyMetric metric) {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
       LatentConsistency method = trained(device, 50, 3000, metric);
       // Trajectories of weights 0 and 4 end this far from one another.
@@ -196,8 +205,8 @@ class LatentConsistencyTest {
   @Test
   void strideMakesTrainingConverge() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
-      double one = error(device, trained(device, 1, 1000, Metric.HUBER), 1, 1);
-      double twenty = error(device, trained(device, 20, 1000, Metric.HUBER), 1, 1);
+      double one = error(device, trained(device, 1, 1000, HUBER), 1, 1);
+      double twenty = error(device, trained(device, 20, 1000, HUBER), 1, 1);
       assertTrue(twenty < one / 2, one + " and " + twenty);
     }
   }

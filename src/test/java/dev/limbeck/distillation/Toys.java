@@ -216,9 +216,9 @@ final class Toys {
         new GuidanceWeights(0, 4),
         ProgressiveDistillation.Solver.EULER,
         LatentConsistency.Boundary.RELEASED,
-        LatentConsistency.Metric.HUBER,
         // Wide: the paper's 0.001 turns the rounding of two devices into other slopes.
-        0.03,
+        new ConsistencyMetric.Huber(0.03),
+        ConsistencyLearning.Weighting.KARRAS_ROOT,
         0.95,
         steps,
         1e-3,

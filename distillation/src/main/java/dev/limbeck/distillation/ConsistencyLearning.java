@@ -148,7 +148,9 @@ abstract class ConsistencyLearning implements Distiller {
     /** 1/(t − r): finer grids compare smaller differences. */
     INVERSE_DISTANCE,
     /** 1/t² + 1/σ_d²: what makes the error of a network's raw answer count alike at all levels. */
-    KARRAS;
+    KARRAS,
+    /** √(1/t² + 1/σ_d²): the same for metrics that grow with errors instead of their squares. */
+    KARRAS_ROOT;
 
     double of(double t, double r) {
       double data = Preconditioning.Edm.SIGMA_DATA;
@@ -156,6 +158,7 @@ abstract class ConsistencyLearning implements Distiller {
         case UNIFORM -> 1;
         case INVERSE_DISTANCE -> 1 / (t - r);
         case KARRAS -> 1 / (t * t) + 1 / (data * data);
+        case KARRAS_ROOT -> Math.sqrt(KARRAS.of(t, r));
       };
     }
 

@@ -56,6 +56,22 @@ public sealed interface ConsistencyMetric {
   }
 
   /**
+   * d = mean_j √((p_j − t_j)² + c²) − c.
+   *
+   * @param c where squares become absolute values, in units of the data
+   * @paper Luo et al. 2023, arXiv 2310.04378, section 5.1
+   */
+  record Huber(double c) implements ConsistencyMetric {
+    @Override
+    public Distance on(Device device) {
+      return (answer, target, weight) -> {
+        Var squares = answer.sub(Var.constant(target)).square();
+        return RowOps.scale(weight, squares.add((float) (c * c)).sqrt().add((float) -c)).mean();
+      };
+    }
+  }
+
+  /**
    * d = √(‖p − t‖² + c²) − c over the whole sample, c = {@code factor}·√dimensions; a factor of 0
    * gives the Euclidean norm.
    *
@@ -113,7 +129,7 @@ public sealed interface ConsistencyMetric {
           throw new IllegalArgumentException(
               "the feature metric compares grey images [N,H,W,1], not samples "
                   + shape
-                  + "; other data fit squared L2, L1 or pseudo-Huber");
+                  + "; other data fit squared L2, L1, Huber or pseudo-Huber");
         }
         return network.distance(answer, target, weight);
       };
