@@ -78,6 +78,15 @@ class ConsistencyLearningTest {
     }
   }
 
+  /** 1/t² + 1/σ_d² at t = σ_d = ½ is 8; one over the difference of the levels, 4. */
+  @Test
+  void weightings() {
+    assertEquals(1, Weighting.UNIFORM.of(.5, .25));
+    assertEquals(4, Weighting.INVERSE_DISTANCE.of(.5, .25));
+    assertEquals(8, Weighting.KARRAS.of(.5, .25), 1e-12);
+    assertEquals(Math.sqrt(8), Weighting.KARRAS_ROOT.of(.5, .25), 1e-12);
+  }
+
   /** Target and answer drop the same units: else their difference would not be 0. */
   @Test
   void dropoutIsReplayed() {

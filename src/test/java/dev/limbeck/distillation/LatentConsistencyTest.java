@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.limbeck.autograd.Tape;
 import dev.limbeck.distillation.ConsistencyLearning.Weighting;
 import dev.limbeck.distillation.LatentConsistency.Boundary;
 import dev.limbeck.distillation.LatentConsistency.Config;
@@ -35,6 +36,15 @@ class LatentConsistencyTest {
 
   private static Config config(
       int stride, long iterations, Boundary boundary, ConsistencyMetric metric) {
+    return config(stride, iterations, boundary, metric, Weighting.UNIFORM);
+  }
+
+  private static Config config(
+      int stride,
+      long iterations,
+      Boundary boundary,
+      ConsistencyMetric metric,
+      Weighting weighting) {
     return new Config(
         Config.cosineTable(.5),
         stride,
@@ -42,7 +52,7 @@ class LatentConsistencyTest {
         Solver.EULER,
         boundary,
         metric,
-        Weighting.UNIFORM,
+        weighting,
         0.95,
         iterations,
         2e-3,
@@ -116,6 +126,34 @@ class LatentConsistencyTest {
         double state = low / high * x[i] + (1 - low / high) * clean[i];
         assertEquals(state / Math.sqrt(1 + low * low), wanted[i], 2e-6);
       }
+    }
+  }
+
+  /** λ of the upper node's level and the lower's, on a batch of one sample. */
+  @ParameterizedTest
+  @EnumSource(Weighting.class)
+  void theLossCarriesTheWeightOfItsNode(Weighting weighting) {
+    try (CpuDevice device = CpuDevice.open(true, 1);
+        Scope scope = Scope.open()) {
+      for (int step = 0; step < 5; step++) {
+        StepInput in = new GuidedDistillationTest.Points(device, 1).at(step);
+        Config config = config(20, 10, Boundary.EFFECTIVE, HUBER, weighting);
+        int time = config.time(in.integers("node", config.nodes())[0]);
+        double[] table = config.table();
+        double weight = weighting.of(table[time], table[Math.max(time - 20, 0)]);
+        double plain = loss(device, config(20, 10, Boundary.EFFECTIVE, HUBER), in);
+        // The loss is a mean of two numbers in F32.
+        assertEquals(weight, loss(device, config, in) / plain, 1e-5 * weight, "step " + step);
+      }
+    }
+  }
+
+  private static double loss(CpuDevice device, Config config, StepInput in) {
+    LatentConsistency method =
+        new LatentConsistency(
+            config, GuidedDistillationTest.teacher(device, new Preconditioning.Edm()), 1);
+    try (Tape tape = Tape.open(method.networks().get("student").list())) {
+      return method.objectives().get(0).loss(tape, in).value().item();
     }
   }
 

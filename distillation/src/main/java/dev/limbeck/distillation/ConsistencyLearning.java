@@ -147,18 +147,19 @@ abstract class ConsistencyLearning implements Distiller {
     UNIFORM,
     /** 1/(t − r): finer grids compare smaller differences. */
     INVERSE_DISTANCE,
-    /** 1/t² + 1/σ_d²: what makes the error of a network's raw answer count alike at all levels. */
+    /** EDM's 1/c_out²: what makes a network's raw answer's error count alike at all levels. */
     KARRAS,
-    /** √(1/t² + 1/σ_d²): the same for metrics that grow with errors instead of their squares. */
+    /** 1/c_out: the same for metrics that grow with errors instead of their squares. */
     KARRAS_ROOT;
 
+    private static final Preconditioning EDM = new Preconditioning.Edm();
+
     double of(double t, double r) {
-      double data = Preconditioning.Edm.SIGMA_DATA;
       return switch (this) {
         case UNIFORM -> 1;
         case INVERSE_DISTANCE -> 1 / (t - r);
-        case KARRAS -> 1 / (t * t) + 1 / (data * data);
-        case KARRAS_ROOT -> Math.sqrt(KARRAS.of(t, r));
+        case KARRAS -> EDM.lossWeight(t);
+        case KARRAS_ROOT -> 1 / EDM.out(t);
       };
     }
 

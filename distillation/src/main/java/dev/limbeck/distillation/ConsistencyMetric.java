@@ -19,6 +19,12 @@ public sealed interface ConsistencyMetric {
   /** The metric on one device. */
   Distance on(Device device);
 
+  /** The weighted mean of √(squares + c²) − c. */
+  private static Var rooted(Var squares, double constant, Tensor weight) {
+    float c = (float) constant;
+    return RowOps.scale(weight, squares.add(Math.max(UNDER_ROOT, c * c)).sqrt().add(-c)).mean();
+  }
+
   /** A metric that is ready to measure. */
   @FunctionalInterface
   interface Distance {
@@ -64,10 +70,8 @@ public sealed interface ConsistencyMetric {
   record Huber(double c) implements ConsistencyMetric {
     @Override
     public Distance on(Device device) {
-      return (answer, target, weight) -> {
-        Var squares = answer.sub(Var.constant(target)).square();
-        return RowOps.scale(weight, squares.add((float) (c * c)).sqrt().add((float) -c)).mean();
-      };
+      return (answer, target, weight) ->
+          rooted(answer.sub(Var.constant(target)).square(), c, weight);
     }
   }
 
@@ -98,13 +102,11 @@ public sealed interface ConsistencyMetric {
       return (answer, target, weight) -> {
         int rows = answer.dim(0);
         int width = answer.shape().size() / rows;
-        float c = (float) constant(width);
         Var squares = answer.sub(Var.constant(target)).square();
         if (!elementWise) {
           squares = squares.reshape(rows, width).sum(1, false);
         }
-        Var distance = squares.add(Math.max(UNDER_ROOT, c * c)).sqrt().add(-c);
-        return RowOps.scale(weight, distance).mean();
+        return rooted(squares, constant(width), weight);
       };
     }
   }

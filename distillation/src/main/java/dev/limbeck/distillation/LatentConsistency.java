@@ -63,12 +63,13 @@ import java.util.Optional;
  * the signs of its differences alone: after 115,200 digits the answer at σ = 0.19 was further from
  * the trajectory's end (0.039) than the teacher's estimate (0.020), and four steps worse than one.
  * Whole images with the weight of raw answers come to 0.015 after 64,000. What a student learns of
- * one weight of guidance seeps into others, and adds up from step to step: of those, the answer
- * without guidance lay 0.2 to 0.4 of the way to that for w = 1, a reason to give w = 0 half of the
- * samples. The released code takes scales of guidance for weights in its help, and random values
- * for the projection of w, which is 0 at first here. The released c_out lacks the σ_d that the
- * printed one has ({@link Boundary}); both amount to the same rule up to that factor. The released
- * noise starts from unit variance although the last time's ᾱ is not 0; σ n here differs by ½ σ⁻².
+ * one weight of guidance seeps into others, and adds up from step to step: that student's answer
+ * without guidance lay 0.2 to 0.4 of the way to that for w = 1, where a quarter of the samples had
+ * w = 0; now half of them have. The released code takes scales of guidance for weights in its help,
+ * and random values for the projection of w, which is 0 at first here. The released c_out lacks the
+ * σ_d that the printed one has ({@link Boundary}); both amount to the same rule up to that factor.
+ * The released noise starts from unit variance although the last time's ᾱ is not 0; σ n here
+ * differs by ½ σ⁻².
  *
  * @cost a step: 2 evaluations of the teacher (4 with Heun's), 1 of the target, 1 of the student, 1
  *     gradient; a copy of the average
