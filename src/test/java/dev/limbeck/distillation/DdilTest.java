@@ -19,6 +19,7 @@ import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -203,6 +204,29 @@ class DdilTest {
     }
   }
 
+  /** States of chains have the weights that real data have, the share without guidance too. */
+  @Test
+  void keptStatesHaveTheWeightsOfTheMethod() {
+    try (CpuDevice device = CpuDevice.open(true, 1);
+        Scope scope = Scope.open()) {
+      double[] nodes = {10, 1, 0};
+      GuidanceWeights weights = new GuidanceWeights(1, 4, .5);
+      InputDriven.Transition how = InputDriven.Transition.EULER;
+      Driven base = Driven.of(pd(teacher(device)), nodes, how, null, EXACT).guidedBy(weights);
+      Ddil.Config chains = new Ddil.Config(0, 0, .5, .5, .5, 2, 8, false, false);
+      Ddil ddil = new Ddil(chains, base, BATCH, teacher(device));
+      ddil.begin(0);
+      StepInput in = new FarAway(device).at(3);
+      double[] none = new double[BATCH];
+      double[] found = base.given.get(0).at(in, nodes, new int[BATCH], none).guidance();
+      double[] guided = Arrays.stream(found).filter(w -> w > 1).toArray();
+      // Drawn at random: the share is known to 0.03, the mean of the guided to 0.08.
+      assertEquals(.5, guided.length / (double) BATCH, .1);
+      assertEquals(2.5, Arrays.stream(guided).average().orElseThrow(), .2);
+      assertEquals(BATCH - guided.length, Arrays.stream(found).filter(w -> w == 1).count());
+    }
+  }
+
   /**
    * An exact student's chain of Euler steps falls short of real data with noise by the factors of
    * its steps: on N(0, 0.25) the sliced distance is the difference of the deviations. The floor is
@@ -254,6 +278,11 @@ class DdilTest {
             }
           };
       return new Driven(method, nodes, new Chain(how, levels, null, estimates), new ArrayList<>());
+    }
+
+    Driven guidedBy(GuidanceWeights weights) {
+      Chain own = new Chain(chain.transition(), chain.levels(), weights, chain.estimates());
+      return new Driven(method, nodes, own, given);
     }
 
     @Override

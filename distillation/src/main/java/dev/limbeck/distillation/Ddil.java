@@ -359,12 +359,12 @@ public final class Ddil implements Distiller {
     }
 
     private double weight(int slot, int member) {
-      double[] range = base.chain().guidance();
-      if (range == null) {
+      GuidanceWeights weights = base.chain().guidance();
+      if (weights == null) {
         return 0;
       }
       double golden = (slot * batch + member) * 0.6180339887498949;
-      return range[0] + (golden - Math.floor(golden)) * (range[1] - range[0]);
+      return weights.quantile(golden - Math.floor(golden));
     }
 
     private Tensor labels(StepInput in, int slot) {

@@ -5,6 +5,7 @@ import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
+import java.util.Arrays;
 
 /**
  * Weights of guidance that a student is trained for, w in x̂^w = (1 + w) c − w u, with c the
@@ -96,19 +97,17 @@ public record GuidanceWeights(double low, double high, double atLow) {
     return new GuidanceWeights(Double.parseDouble(words[0]), Double.parseDouble(words[1]));
   }
 
-  /** The least and the largest. */
-  double[] range() {
-    return new double[] {low, high};
-  }
-
   /** A weight for each sample. */
   double[] draw(StepInput in) {
     float[] u = in.uniforms("guidance");
     double[] w = new double[u.length];
-    for (int i = 0; i < w.length; i++) {
-      w[i] = u[i] < atLow ? low : low + (high - low) * (u[i] - atLow) / (1 - atLow);
-    }
+    Arrays.setAll(w, i -> quantile(u[i]));
     return w;
+  }
+
+  /** The weight that a share u of all samples, 0 ≤ u &lt; 1, does not exceed. */
+  double quantile(double u) {
+    return u < atLow ? low : low + (high - low) * (u - atLow) / (1 - atLow);
   }
 
   /** The weights on a device, [N]. */

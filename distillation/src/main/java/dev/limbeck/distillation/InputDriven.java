@@ -31,11 +31,11 @@ public interface InputDriven extends Distiller {
    *
    * @param levels the noise levels of a sampler that renoises; null where the chain visits the
    *     nodes of the grid
-   * @param guidance the least and the largest weight of guidance that the student is trained on, or
-   *     null
+   * @param guidance the weights of guidance that the student is trained for, or null
    */
   @SuppressWarnings("ArrayRecordComponent") // A chain is run, never compared.
-  record Chain(Transition transition, double[] levels, double[] guidance, Estimates estimates) {}
+  record Chain(
+      Transition transition, double[] levels, GuidanceWeights guidance, Estimates estimates) {}
 
   /** What student and teacher believe a noisy sample to be, without history. */
   interface Estimates {

@@ -330,8 +330,7 @@ public final class LatentConsistency implements InputDriven {
             return teacher.guidedBy(GuidanceWeights.tensor(device(), guidance));
           }
         };
-    double[] range = weights.range();
-    return new Chain(Transition.RENOISING, config.levels(config.samplingSteps), range, estimates);
+    return new Chain(Transition.RENOISING, config.levels(config.samplingSteps), weights, estimates);
   }
 
   @Override

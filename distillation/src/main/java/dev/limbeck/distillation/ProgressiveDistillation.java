@@ -302,8 +302,8 @@ public final class ProgressiveDistillation implements InputDriven {
             return teacherOf(stage(step), weighted == null ? null : onDevice(guidance));
           }
         };
-    double[] range = weighted == null ? null : weighted.weights.range();
-    return new Chain(Transition.EULER, null, range, estimates);
+    GuidanceWeights weights = weighted == null ? null : weighted.weights;
+    return new Chain(Transition.EULER, null, weights, estimates);
   }
 
   private Tensor onDevice(double[] guidance) {
