@@ -195,6 +195,28 @@ class TrainerTest {
     }
   }
 
+  /** What a run took goes on from where it stopped, as its steps do. */
+  @Test
+  void secondsTravelInTheCheckpoint(@TempDir Path folder) {
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      Trainer.Options options =
+          new Trainer.Options(folder.resolve("state.safetensors"), 5, (d, step, losses) -> {});
+      Trainer first = trainer(device, options);
+      first.run(0, 5);
+      assertTrue(first.seconds() > 0);
+      Trainer resumed = trainer(device, options);
+      assertEquals(5, resumed.resume());
+      assertEquals(first.seconds(), resumed.seconds());
+      resumed.run(5, 6);
+      assertTrue(resumed.seconds() > first.seconds());
+    }
+  }
+
+  private static Trainer trainer(CpuDevice device, Trainer.Options options) {
+    Distiller distiller = new Toys(device).teacherTraining(20, BATCH);
+    return new Trainer(distiller, batches(device), "test", options);
+  }
+
   @Test
   void checkpointOfAnotherRunIsRefused(@TempDir Path folder) {
     Path checkpoint = folder.resolve("state.safetensors");

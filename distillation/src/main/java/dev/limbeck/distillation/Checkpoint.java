@@ -15,7 +15,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A run's state on disk: every network, optimizer and average, and how many steps are done.
+ * A run's state on disk: every network, optimizer and average, and how far it is.
  *
  * <p>Files are safetensors, written beside their place and moved into it, so that a run killed at
  * any moment finds its last whole checkpoint. A run continued from it gives the same bits as one
@@ -23,13 +23,23 @@ import java.util.Map;
  */
 final class Checkpoint {
   private static final String STEP = "limbeck.step";
+  private static final String SECONDS = "limbeck.seconds";
   private static final String RUN = "limbeck.run";
+
+  /**
+   * How far a run is.
+   *
+   * @param steps that are done
+   * @param seconds that they took
+   */
+  record Progress(long steps, double seconds) {}
 
   private Checkpoint() {}
 
-  static void write(Path file, Distiller distiller, long stepsDone, String fingerprint) {
+  static void write(Path file, Distiller distiller, Progress progress, String fingerprint) {
     Map<String, String> metadata = new LinkedHashMap<>();
-    metadata.put(STEP, Long.toString(stepsDone));
+    metadata.put(STEP, Long.toString(progress.steps));
+    metadata.put(SECONDS, Double.toString(progress.seconds));
     metadata.put(RUN, fingerprint);
     try {
       TensorFile.write(file, tensors(distiller), metadata);
@@ -39,8 +49,8 @@ final class Checkpoint {
     }
   }
 
-  /** Puts a checkpoint's tensors in place and returns the number of steps done. */
-  static long restore(Path file, Distiller distiller, String fingerprint) {
+  /** Puts a checkpoint's tensors in place. */
+  static Progress restore(Path file, Distiller distiller, String fingerprint) {
     try (Scope scope = Scope.open();
         TensorFile saved = TensorFile.open(file)) {
       String found = saved.metadata().get(RUN);
@@ -71,7 +81,10 @@ final class Checkpoint {
           average.restore(read(saved, "average." + objective.name(), average.state()));
         }
       }
-      return Long.parseLong(saved.metadata().get(STEP));
+      Map<String, String> metadata = saved.metadata();
+      return new Progress(
+          Long.parseLong(metadata.get(STEP)),
+          Double.parseDouble(metadata.getOrDefault(SECONDS, "0")));
     } catch (TensorFileException e) {
       throw new TrainingException(
           "the checkpoint cannot be read: "

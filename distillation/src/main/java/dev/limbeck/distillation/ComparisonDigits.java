@@ -105,12 +105,11 @@ final class ComparisonDigits {
       BiConsumer<ComparisonCell, Map<String, Object>> found) {
     Path folder = cell.folder(out);
     TrainJob.prepare(folder);
-    long start = System.nanoTime();
+    double seconds;
     try (RunLog log = new RunLog(folder)) {
       String origin = "teacher " + teacher.hash() + " guidance " + guidance;
-      training(folder, preset, cell.seed()).train(cell.method(), distiller, origin, log);
+      seconds = training(folder, preset, cell.seed()).train(cell.method(), distiller, origin, log);
     }
-    double seconds = (System.nanoTime() - start) / 1e9;
     List<Integer> has = new ArrayList<>();
     for (Distiller.Result result : distiller.results()) {
       int steps = result.sampler().evaluations();
@@ -210,17 +209,14 @@ final class ComparisonDigits {
     Trainer trainer = new Trainer(distiller, batches, origin, options);
     long done = trainer.resume();
     List<Object> points = read(kept, done);
-    double seconds = points.isEmpty() ? 0 : number(points.get(points.size() - 1), "seconds");
     Evaluation few = Evaluation.againstDigits(device, scale.curveSamples());
     watcher.begins(cell.id(), done, distiller.steps());
     while (done < distiller.steps()) {
       long to = done < before ? before : Math.min(distiller.steps(), done + scale.curveEvery());
-      long start = System.nanoTime();
       trainer.run(done, to);
-      seconds += (System.nanoTime() - start) / 1e9;
       Generation generation = teacher.student(distiller).generation();
       double fd = few.measure(device, generation, cell.seed() + 1, n -> {}).fd();
-      points.add(Map.of("iterations", to, "seconds", seconds, "fd", fd));
+      points.add(Map.of("iterations", to, "seconds", trainer.seconds(), "fd", fd));
       trainer.save(to);
       SafeFiles.write(kept, Json.write(points) + "\n");
       watcher.progress(to, fd, (int) (to - done) * preset.batch());

@@ -34,9 +34,8 @@ final class ComparisonPoints {
     try (RunLog log = new RunLog(folder)) {
       Model fitted = fitted(cell, work, watcher);
       Distiller distiller = Methods.of(cell.method()).create(scale.points(), work.teacher(fitted));
-      long start = System.nanoTime();
-      work.training(folder, watcher).train(cell.method(), distiller, "exact", log);
-      double seconds = (System.nanoTime() - start) / 1e9;
+      Training training = work.training(folder, watcher);
+      double seconds = training.train(cell.method(), distiller, "exact", log);
       MixtureScore floor = evaluation.floor();
       List<Object> rows = new ArrayList<>();
       for (Distiller.Result result : distiller.results()) {

@@ -55,6 +55,7 @@ public final class Trainer {
   private final Batches batches;
   private final Options options;
   private final String fingerprint;
+  private double seconds;
 
   /**
    * Prepares a run.
@@ -92,12 +93,23 @@ public final class Trainer {
 
   /** Takes the state from the checkpoint, if there is one; the number of steps done. */
   public long resume() {
-    boolean saved = options.checkpoint != null && Files.exists(options.checkpoint);
-    return saved ? Checkpoint.restore(options.checkpoint, distiller, fingerprint) : 0;
+    if (options.checkpoint == null || !Files.exists(options.checkpoint)) {
+      return 0;
+    }
+    Checkpoint.Progress progress = Checkpoint.restore(options.checkpoint, distiller, fingerprint);
+    seconds = progress.seconds();
+    return progress.steps();
+  }
+
+  /** What the steps so far took, in seconds, with those of earlier runs that were resumed. */
+  public double seconds() {
+    return seconds;
   }
 
   /** Trains the steps [from, to). */
   public void run(long from, long to) {
+    double before = seconds;
+    long start = System.nanoTime();
     try (TrainingSteps steps = new TrainingSteps(distiller, batches, interval())) {
       for (long step = from; step < to; step++) {
         steps.run(step);
@@ -107,9 +119,10 @@ public final class Trainer {
                 && (done % options.checkpointEvery == 0 || done == distiller.steps());
         if (keeps || done == to || steps.areFull()) {
           steps.read((losses, at) -> options.listener.stepped(distiller, at, losses));
+          seconds = before + (System.nanoTime() - start) / 1e9;
         }
         if (keeps) {
-          Checkpoint.write(options.checkpoint, distiller, done, fingerprint);
+          save(done);
         }
       }
     }
@@ -117,7 +130,8 @@ public final class Trainer {
 
   /** Writes the checkpoint of a run of which so many steps are done. */
   public void save(long done) {
-    Checkpoint.write(options.checkpoint, distiller, done, fingerprint);
+    Checkpoint.Progress progress = new Checkpoint.Progress(done, seconds);
+    Checkpoint.write(options.checkpoint, distiller, progress, fingerprint);
   }
 
   private int interval() {

@@ -18,8 +18,9 @@ record Training(
    * Runs a method, from its last checkpoint if there is one.
    *
    * @param origin what the method starts from: a checkpoint of another origin is refused
+   * @return what its steps took, in seconds
    */
-  void train(String part, Distiller distiller, String origin, RunLog log) {
+  double train(String part, Distiller distiller, String origin, RunLog log) {
     Path checkpoint = out.resolve("checkpoint-" + part + ".safetensors");
     String run = "preset " + preset.name() + " steps " + distiller.steps() + " seed " + seed;
     // The levels of a sampler are long to read, and tell settings apart that the steps do not.
@@ -42,5 +43,6 @@ record Training(
     watcher.begins(part, first, distiller.steps());
     trainer.run(first, distiller.steps());
     watcher.ends(distiller.steps() + " steps");
+    return trainer.seconds();
   }
 }
