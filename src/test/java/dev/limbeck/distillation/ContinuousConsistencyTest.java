@@ -10,6 +10,7 @@ import dev.limbeck.distillation.ContinuousConsistency.Config;
 import dev.limbeck.distillation.ContinuousConsistency.Form;
 import dev.limbeck.distillation.ContinuousConsistency.Points;
 import dev.limbeck.distillation.ContinuousConsistency.Size;
+import dev.limbeck.distillation.ContinuousConsistency.Weighting;
 import dev.limbeck.distillation.diffusion.ExactDenoisers;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.Preconditioning;
@@ -22,6 +23,8 @@ import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Consistency in continuous time against closed forms, differences, and known samples. */
 class ContinuousConsistencyTest {
@@ -31,6 +34,10 @@ class ContinuousConsistencyTest {
   private static final double[] SIGMA = {.02, .1, .5, 2, 10};
 
   private static Config config(long steps, Size size, boolean adaptive) {
+    return config(steps, size, Weighting.ONE, adaptive);
+  }
+
+  private static Config config(long steps, Size size, Weighting weighting, boolean adaptive) {
     return new Config(
         steps,
         2e-3,
@@ -40,7 +47,7 @@ class ContinuousConsistencyTest {
         steps / 4,
         size,
         .1,
-        false,
+        weighting,
         adaptive,
         true,
         0,
@@ -121,8 +128,9 @@ class ContinuousConsistencyTest {
     }
   }
 
-  private static double gradient(CpuDevice device, double exponent, int n) {
-    ContinuousConsistency method = ofExact(device, config(1, Size.NONE, false), exponent);
+  private static double gradient(CpuDevice device, Weighting weighting, double exponent, int n) {
+    Config config = config(1, Size.NONE, weighting, false);
+    ContinuousConsistency method = ofExact(device, config, exponent);
     Params params = method.networks().get("student");
     params.zeroGradients();
     try (Tape tape = Tape.open(params.list())) {
@@ -131,9 +139,10 @@ class ContinuousConsistencyTest {
     return params.get("exponent").gradient().item();
   }
 
-  /** ∂L/∂a = mean −2 g ∂F/∂a, where F = (cos t x_t − f)/(σ_d sin t). */
-  @Test
-  void theGradientIsTheClosedFormAndVanishesAtTheExactMap() {
+  /** ∂L/∂a = mean −2 w g ∂F/∂a, where F = (cos t x_t − f)/(σ_d sin t). */
+  @ParameterizedTest
+  @EnumSource
+  void theGradientIsTheClosedFormAndVanishesAtTheExactMap(Weighting weighting) {
     int n = 64;
     try (CpuDevice device = CpuDevice.open(true, 1)) {
       StepInput in = input(device, n);
@@ -152,9 +161,15 @@ class ContinuousConsistencyTest {
           double x = state[0][i];
           double k = state[1][i];
           double ofF = -k * Math.log(v / (v + s * s)) * x * Math.hypot(s, SD) / (s * SD);
-          expected -= 2 * closedForm(s, i % 2, x, k, exponent) * ofF / (2 * n);
+          double weight =
+              switch (weighting) {
+                case ONE -> 1;
+                case INVERSE_SIGMA -> 1 / s;
+                case INVERSE_SINE -> 1 / Math.sin(Math.atan(s / SD));
+              };
+          expected -= 2 * weight * closedForm(s, i % 2, x, k, exponent) * ofF / (2 * n);
         }
-        double found = gradient(device, exponent, n);
+        double found = gradient(device, weighting, exponent, n);
         if (exponent == 1) {
           size = Math.abs(expected);
           assertTrue(size > .1, "a gradient of " + size);

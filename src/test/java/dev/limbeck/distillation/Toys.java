@@ -111,7 +111,7 @@ final class Toys {
                 steps / 2,
                 ContinuousConsistency.Size.NORM,
                 .1,
-                true,
+                ContinuousConsistency.Weighting.INVERSE_SIGMA,
                 true,
                 true,
                 .1,

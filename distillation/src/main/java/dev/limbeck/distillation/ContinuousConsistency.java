@@ -48,7 +48,7 @@ import java.util.Optional;
  *
  * <p>Where the sources differ: the paper divides g by ‖g‖ + c over the sample and has the factor
  * 1/(σ_d tan t) of the loss within g, as cos t; FastGen's code takes the root mean square for ‖g‖
- * and multiplies the loss by 1/(σ_d tan t) once more. {@link Size} and {@code inverseSigma} switch.
+ * and multiplies the loss by 1/(σ_d tan t) once more. {@link Size} and {@link Weighting} switch.
  *
  * <p>Where it is: the process {@link #at}, g {@link #tangent}, its normalisation {@link
  * #normalised}, the loss {@code Consistency.loss}. What tests it: ContinuousConsistencyTest
@@ -59,16 +59,24 @@ import java.util.Optional;
  * hundreds of steps, L is 1 + E ln(‖g‖²/(‖g‖ + c)²/D). It rises in the warm-up, as g gets its
  * second half. In distillation it falls from then on where the student can follow the teacher so
  * well that ‖g‖ falls below c, as in the plane; tangents of single samples do not vanish, and in
- * training it has no trend, nor has it in distillation of images: look at samples.
+ * training it has no trend: look at samples. Without normalisation and u it is E w g² itself.
  *
  * <p>What goes wrong: high-frequency features of the noise input (dF/dt is then mostly ∂F/∂t, and
  * noisy; so large gradients at large t); warm-up left out from fresh weights; a learning rate that
- * suits denoising. In few dimensions tangents must not be normalised: the mean of g/(‖g‖ + c) over
- * the samples through one point vanishes elsewhere than the mean of g, and a teacher's large
- * tangents, where modes part, count for too little. (In the plane, two modes of mass 2:1 became
- * 3.3:1 from data, and 1.9:1 with {@link Size#NONE}, after 1500 steps each; five modes of a teacher
- * were in four steps 4.0 times the floor after 8000 steps, and 1.9 times with NONE after 4000.
- * Where ‖g‖ is the same for all samples, as in many dimensions, it is a matter of scale alone.)
+ * suits denoising. Errors travel along the flow to larger t, as each g asks for agreement with what
+ * is below; with q the density of ln σ and w the weight they shrink on the way, in the mean of
+ * squares under w q and for a student that can follow any g, where d ln(w q)/d ln σ &lt; 2 cos²t
+ * (integrate w q e (cos²t e + cos t sin t de/dt) by parts along the flow, which keeps its density).
+ * It is a matter of margins: on digits after 600 steps sct was in one, two and four steps at 10.2,
+ * 6.9 and 10.8 with w = 1, at 12.5, 17.8 and 24.4 with sin²t, which breaks it, at 25.9, 2.2 and 1.9
+ * with 1/σ, and at 7.6, 1.8 and 1.7 with 1/sin t ({@link Weighting}).
+ *
+ * <p>Normalised tangents are a trap in short runs: the mean of g/(‖g‖ + c) over the samples through
+ * one point vanishes elsewhere than the mean of g, and large tangents, where modes part, count for
+ * too little. (In the plane, two modes of mass 2:1 became 3.3:1 from data, and 1.9:1 with {@link
+ * Size#NONE}, after 1500 steps each; five modes of a teacher were in four steps 4.0 times the floor
+ * after 8000 steps, and 1.9 times with NONE after 4000. On digits scm after 600 steps was in one,
+ * two and four steps at 5.8, 3.7 and 4.6, and at 5.6, 2.1 and 1.9 with NONE and without u.)
  *
  * @paper Lu and Song 2024, arXiv 2410.11081, algorithm 1 and equations 6 to 8
  */
@@ -105,6 +113,24 @@ public final class ContinuousConsistency implements Distiller {
     NONE
   }
 
+  /** What a level's loss is multiplied by, besides e^(−u). */
+  public enum Weighting {
+    /** 1, as in the paper. */
+    ONE,
+    /** 1/(σ_d tan t), as in FastGen. */
+    INVERSE_SIGMA,
+    /** 1/sin t: more at little noise, and at much noise no less. */
+    INVERSE_SINE;
+
+    double of(double sigma, double sigmaData) {
+      return switch (this) {
+        case ONE -> 1;
+        case INVERSE_SIGMA -> 1 / sigma;
+        case INVERSE_SINE -> Math.hypot(sigma, sigmaData) / sigma;
+      };
+    }
+  }
+
   /**
    * The method's settings; c, H, P_mean and P_std are the paper's symbols.
    *
@@ -113,7 +139,7 @@ public final class ContinuousConsistency implements Distiller {
    * @param warmUp H, steps over which r rises from 0 to 1 (paper: 10,000)
    * @param size what tangents are divided by
    * @param floor c, added to that (paper: 0.1)
-   * @param inverseSigma whether the loss is multiplied by 1/(σ_d tan t) once more
+   * @param weighting of levels
    * @param adaptive whether u is learnt; otherwise it is 0
    * @param warmStart whether the student starts as the teacher, if that is a network (paper: yes)
    * @param dropout rate of a network that has none of its own (paper: 0, and 0.2 for training)
@@ -130,7 +156,7 @@ public final class ContinuousConsistency implements Distiller {
       long warmUp,
       Size size,
       double floor,
-      boolean inverseSigma,
+      Weighting weighting,
       boolean adaptive,
       boolean warmStart,
       double dropout,
@@ -148,7 +174,7 @@ public final class ContinuousConsistency implements Distiller {
           10_000,
           Size.NORM,
           0.1,
-          false,
+          Weighting.ONE,
           true,
           true,
           form == Form.TRAINING ? 0.2 : 0,
@@ -158,10 +184,10 @@ public final class ContinuousConsistency implements Distiller {
     }
 
     /**
-     * Two steps; levels and length scaled to the preset, no normalisation where it is biased, and
-     * then no u, which normalises too. Points see small noise as often as consistency training's
-     * do, and are sampled from σ = 10: from the rarest levels, at 80, one step of five modes' sct
-     * was at 5.4 times the floor, from 10 at 3.5.
+     * Two steps; levels and length scaled to the preset, no normalisation, and no u, which
+     * normalises too. Images weigh levels by 1/sin t. Points see small noise as often as
+     * consistency training's do, and are sampled from σ = 10: from the rarest levels, at 80, one
+     * step of five modes' sct was at 5.4 times the floor, from 10 at 3.5.
      */
     public static Config of(Preset preset, Form form) {
       boolean few = preset.isPoints();
@@ -181,10 +207,10 @@ public final class ContinuousConsistency implements Distiller {
           mean,
           deviation,
           steps / 4,
-          few ? Size.NONE : Size.NORM,
+          Size.NONE,
           0.1,
+          few ? Weighting.ONE : Weighting.INVERSE_SINE,
           false,
-          !few,
           true,
           0,
           Ema.Kind.powerWidth(0.1),
@@ -394,10 +420,11 @@ public final class ContinuousConsistency implements Distiller {
     int n = in.size();
     float[] normal = in.normals("sigma");
     double[] sigma = new double[n];
-    double[] prior = new double[n];
+    double[] weight = new double[n];
+    TrigNetwork trig = TrigNetwork.of(name(), student.preconditioning());
     for (int i = 0; i < n; i++) {
       sigma[i] = Math.exp(config.logMean + config.logDeviation * normal[i]);
-      prior[i] = 1 / sigma[i];
+      weight[i] = config.weighting.of(sigma[i], trig.sigmaData());
     }
     Dropout mask = Dropout.off();
     if (config.dropout > 0) {
@@ -409,12 +436,9 @@ public final class ContinuousConsistency implements Distiller {
     double warm = Math.min(1, (in.step() + 1.0) / Math.max(1, config.warmUp));
     Tensor g = normalised(tangent(p, at, raw, warm, in));
     // The network's output is F or −F, and its error has the same square.
-    Tensor target = raw.value().copy().addInPlace((float) TrigNetwork.of("scm", p).sign(), g);
+    Tensor target = raw.value().copy().addInPlace((float) trig.sign(), g);
     Var errors = raw.sub(Var.constant(target)).square().reshape(n, g.size() / n);
-    Var each = errors.mean(1, false);
-    if (config.inverseSigma) {
-      each = each.mul(Var.constant(in.perSample(prior)));
-    }
+    Var each = errors.mean(1, false).mul(Var.constant(in.perSample(weight)));
     return uncertainty == null ? each.mean() : uncertainty.weigh(each, sigma, tape, in);
   }
 
