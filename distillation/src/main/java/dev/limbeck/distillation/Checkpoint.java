@@ -82,6 +82,7 @@ final class Checkpoint {
         }
       }
       Map<String, String> metadata = saved.metadata();
+      // Older files do not say what their steps took.
       return new Progress(
           Long.parseLong(metadata.get(STEP)),
           Double.parseDouble(metadata.getOrDefault(SECONDS, "0")));
