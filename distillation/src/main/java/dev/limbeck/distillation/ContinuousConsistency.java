@@ -51,9 +51,9 @@ import java.util.Optional;
  * and multiplies the loss by 1/(σ_d tan t) once more. {@link Size} and {@link Weighting} switch.
  *
  * <p>Where it is: the process {@link #at}, g {@link #tangent}, its normalisation {@link
- * #normalised}, the loss {@code Consistency.loss}. What tests it: ContinuousConsistencyTest
- * compares g with the closed form for a Gaussian and with differences along the flow, finds no
- * gradient at the exact map, and samples after training in one and two steps.
+ * #normalised}, the loss {@link #loss}. What tests it: ContinuousConsistencyTest compares g with
+ * the closed form for a Gaussian and with differences along the flow, finds no gradient at the
+ * exact map, and samples after training in one and two steps.
  *
  * <p>The loss: the error of each step is g/(‖g‖ + c) itself, and once u has settled, in the first
  * hundreds of steps, L is 1 + E ln(‖g‖²/(‖g‖ + c)²/D). It rises in the warm-up, as g gets its
@@ -67,9 +67,10 @@ import java.util.Optional;
  * is below; with q the density of ln σ and w the weight they shrink on the way, in the mean of
  * squares under w q and for a student that can follow any g, where d ln(w q)/d ln σ &lt; 2 cos²t
  * (integrate w q e (cos²t e + cos t sin t de/dt) by parts along the flow, which keeps its density).
- * It is a matter of margins: on digits after 600 steps sct was in one, two and four steps at 10.2,
- * 6.9 and 10.8 with w = 1, at 12.5, 17.8 and 24.4 with sin²t, which breaks it, at 25.9, 2.2 and 1.9
- * with 1/σ, and at 7.6, 1.8 and 1.7 with 1/sin t ({@link Weighting}).
+ * It is a matter of margins: on digits after 600 steps, tangents not normalised and without u, sct
+ * was in one, two and four steps at 10.2, 6.9 and 10.8 with w = 1, at 12.5, 17.8 and 24.4 with
+ * sin²t, which breaks it, at 25.9, 2.2 and 1.9 with 1/σ, and at 7.6, 1.8 and 1.7 with 1/sin t
+ * ({@link Weighting}).
  *
  * <p>Normalised tangents are a trap in short runs: the mean of g/(‖g‖ + c) over the samples through
  * one point vanishes elsewhere than the mean of g, and large tangents, where modes part, count for
