@@ -141,6 +141,11 @@ public final class Ddil implements Distiller {
     }
   }
 
+  /** A preset whose samples are no images in [−1, 1]. */
+  static Preset unbounded(Preset preset) {
+    return preset.with(Config.of(preset).unbounded());
+  }
+
   /** Where a step's inputs come from. */
   enum Source {
     FORWARD,

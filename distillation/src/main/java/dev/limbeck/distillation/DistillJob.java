@@ -135,6 +135,9 @@ public final class DistillJob {
     all.put("teacher", trained ? "trained here" : o.teacher.hash());
     all.put("latents", codec(o).text());
     all.put("guidance", o.guidance);
+    if (!o.preset.changes().isEmpty()) {
+      all.put("set", o.preset.changes());
+    }
     all.put("precision", precision(o));
     return all;
   }
@@ -196,11 +199,10 @@ public final class DistillJob {
 
   private Distiller create(String method, Model teacher) {
     Teacher source = teacher.teacher().guided(options.guidance);
-    // Latents lie beyond the bounds of images.
-    boolean bounded = codec(options) == Codec.IDENTITY;
-    Preset own = options.preset;
-    Ddil.Config imitation = own.settings(Ddil.Config.class, () -> Ddil.Config.of(own));
-    Preset preset = bounded ? own : own.with(imitation.unbounded());
+    Preset preset = options.preset;
+    if (codec(options) != Codec.IDENTITY) { // Latents lie beyond the bounds of images.
+      preset = Ddil.unbounded(preset);
+    }
     return Methods.of(method).create(preset, source);
   }
 
@@ -341,6 +343,7 @@ public final class DistillJob {
             new HtmlReport.Fact("preset", options.preset.name()),
             new HtmlReport.Fact("precision", precision(options)),
             new HtmlReport.Fact("guidance", Double.toString(options.guidance)),
+            new HtmlReport.Fact("settings changed", options.preset.changes()),
             new HtmlReport.Fact("wall seconds", String.format("%.0f", result.wallSeconds))));
   }
 

@@ -105,6 +105,9 @@ public final class PointsJob {
     all.put("preset", o.preset.name());
     all.put("batch", o.preset.batch());
     all.put("guidance", o.guidance);
+    if (!o.preset.changes().isEmpty()) {
+      all.put("set", o.preset.changes());
+    }
     return all;
   }
 

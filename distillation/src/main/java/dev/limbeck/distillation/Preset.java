@@ -4,6 +4,7 @@ import dev.limbeck.nn.UNetConfig;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 
 /**
  * The size of a run: resolution, network, batch, and how long training takes. What a method makes
@@ -15,7 +16,8 @@ import java.util.function.Supplier;
  * @param studentSteps training steps of each stage of a method, or null for the method's own choice
  * @param sampleSteps steps that students are to draw in, or null for the method's own choice
  * @param evaluated samples that each Fréchet distance is measured on
- * @param settings of single methods, in place of what they would choose for this preset
+ * @param settings configurations of single methods, in place of what they would choose for this
+ *     preset, and {@link Settings} that change them
  */
 public record Preset(
     String name,
@@ -85,14 +87,27 @@ public record Preset(
     return side / 8.0;
   }
 
-  /** The settings of a method for this run: those given, or else the method's own. */
+  /**
+   * The settings of a method for this run: those given, or else the method's own, with the changes
+   * that {@link Settings} ask for.
+   */
   public <C> C settings(Class<C> type, Supplier<C> own) {
+    C chosen =
+        settings.stream().filter(type::isInstance).findFirst().map(type::cast).orElseGet(own);
     for (Object given : settings) {
-      if (type.isInstance(given)) {
-        return type.cast(given);
+      if (given instanceof Settings changes) {
+        chosen = changes.applied(chosen);
       }
     }
-    return own.get();
+    return chosen;
+  }
+
+  /** What {@link Settings} change, as one text, or an empty one. */
+  String changes() {
+    return settings.stream()
+        .filter(Settings.class::isInstance)
+        .map(given -> ((Settings) given).text())
+        .collect(Collectors.joining("; "));
   }
 
   /** Training steps of a stage: those asked for, or else the method's own. */

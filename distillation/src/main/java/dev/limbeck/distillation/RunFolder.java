@@ -7,9 +7,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
@@ -64,14 +66,19 @@ public final class RunFolder {
     }
     Map<String, Object> found = read(file);
     List<String> differences = new ArrayList<>();
-    Json.parseObject(Json.write(settings))
-        .forEach(
-            (key, value) -> {
-              if (!Objects.equals(value, found.get(key))) {
-                differences.add(key + " " + found.get(key) + ", not " + value);
-              }
-            });
+    Map<String, Object> wanted = Json.parseObject(Json.write(settings));
+    Set<String> keys = new LinkedHashSet<>(wanted.keySet());
+    keys.addAll(found.keySet());
+    for (String key : keys) {
+      if (!Objects.equals(wanted.get(key), found.get(key))) {
+        differences.add(key + " " + text(found.get(key)) + ", not " + text(wanted.get(key)));
+      }
+    }
     return String.join("; ", differences);
+  }
+
+  private static Object text(Object value) {
+    return value == null ? "none" : value;
   }
 
   /** Whether there is what a run leaves behind; a teacher alone may be one that was trained. */

@@ -72,6 +72,33 @@ class DistillPointsTest {
     assertTrue(Files.readString(out.resolve("report.html")).contains("within-mode"));
   }
 
+  /** A generator of two steps with a classifier; other settings are another run. */
+  @Test
+  void settingsOfMethodsCanBeChanged() throws IOException {
+    Path out = folder.resolve("run");
+    String[] changes = {
+      "--method=dmd2",
+      "--sample-steps=2",
+      "--set=generatorWeight=0.003",
+      "--set=classifierWeight=0.01"
+    };
+    MainTest.Run run = distill(out, "toy:ring", changes);
+    assertEquals(0, run.status(), run.err());
+    Map<String, Object> student =
+        Json.object(Json.list(metrics(out).get("students"), "students").get(0), "student");
+    assertEquals(2L, ((Number) student.get("nfe")).longValue());
+    MainTest.Run other = distill(out, "toy:ring", "--method=dmd2", "--sample-steps=2");
+    assertEquals(1, other.status());
+    assertTrue(
+        other.err().contains("set generatorWeight=0.003; classifierWeight=0.01, not none"),
+        other.err());
+    assertTrue(distill(out, "toy:ring", "--method=pd", "--set=x=1").err().contains("\"x\"; known"));
+    MainTest.Run list = distill(folder.resolve("none"), "toy:ring", "--method=pd", "--settings");
+    assertEquals(0, list.status(), list.err());
+    assertTrue(list.out().contains("  stepsPerStage="), list.out());
+    assertTrue(Files.notExists(folder.resolve("none")));
+  }
+
   @Test
   void aFileOfThreeDimensionsWithoutLabels() throws IOException {
     Path file = folder.resolve("three.json");

@@ -6,6 +6,7 @@ import dev.limbeck.distillation.Methods;
 import dev.limbeck.distillation.Model;
 import dev.limbeck.distillation.PointsJob;
 import dev.limbeck.distillation.Preset;
+import dev.limbeck.distillation.Settings;
 import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.distillation.data.Datasets;
 import dev.limbeck.distillation.data.Mixture;
@@ -89,9 +90,29 @@ final class DistillCommand implements Callable<Integer> {
               + " one of toy:NAME.")
   private Long teacherSteps;
 
+  @Option(
+      names = "--sample-steps",
+      paramLabel = "N",
+      description = "Steps that students are to draw in (default: each method's own choice).")
+  private Integer sampleSteps;
+
+  @Option(
+      names = "--set",
+      paramLabel = "KEY=VALUE",
+      description =
+          "Changes a setting of the methods, as in --set generatorWeight=0.003; repeat it for"
+              + " several. --settings prints them all.")
+  private List<String> changes = List.of();
+
+  @Option(
+      names = "--settings",
+      description = "Print the settings of the methods, as they would choose them, and stop.")
+  private boolean settings;
+
   @Override
   public Integer call() throws IOException {
     AtLeast.check(spec, "--steps", steps, 1);
+    AtLeast.check(spec, "--sample-steps", sampleSteps, 1);
     AtLeast.check(spec, "--teacher-steps", teacherSteps, 1);
     AtLeast.check(spec, "--guidance", guidance, 0);
     preset.checkMeasured();
@@ -104,7 +125,8 @@ final class DistillCommand implements Callable<Integer> {
     if (Mixture.isNamed(data.data())) {
       return points();
     }
-    Preset p = withSteps(preset.preset());
+    Settings changed = changes();
+    Preset p = withSteps(preset.preset()).with(changed);
     Dataset images = Datasets.open(data.data());
     Path folder = out.folder("distill");
     Device opened = device.open();
@@ -129,6 +151,9 @@ final class DistillCommand implements Callable<Integer> {
     DistillJob.Options free = out.isGiven() ? options : options.inFreeFolder();
     DistillJob job = new DistillJob(free, new ConsoleWatcher());
     fits(job::check);
+    if (isOnlyToList(changed)) {
+      return 0;
+    }
     DistillJob.Result result = job.run();
     print(spec.commandLine().getOut(), result, evaluation, free.out());
     return 0;
@@ -154,8 +179,26 @@ final class DistillCommand implements Callable<Integer> {
     }
   }
 
+  private Settings changes() {
+    try {
+      return Settings.of(changes);
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), "--set: " + e.getMessage(), e);
+    }
+  }
+
+  /** Checks names of settings, which are known once the methods are, and prints them if asked. */
+  private boolean isOnlyToList(Settings changed) {
+    fits(changed::checkKnown);
+    if (settings) {
+      spec.commandLine().getOut().println(changed.list().strip());
+    }
+    return settings;
+  }
+
   private Preset withSteps(Preset of) {
     Preset p = steps == null ? of : of.withStudentSteps(steps);
+    p = sampleSteps == null ? p : p.withSampleSteps(sampleSteps);
     return teacherSteps == null ? p : p.withTeacherSteps(teacherSteps);
   }
 
@@ -177,7 +220,8 @@ final class DistillCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(), "--guidance needs data with labels, " + data.data() + " has none");
     }
-    Preset p = withSteps(preset.points());
+    Settings changed = changes();
+    Preset p = withSteps(preset.points()).with(changed);
     Path folder = out.folder("distill");
     PointsJob.Options options =
         new PointsJob.Options(
@@ -185,6 +229,9 @@ final class DistillCommand implements Callable<Integer> {
     PointsJob.Options free = out.isGiven() ? options : options.inFreeFolder();
     PointsJob job = new PointsJob(free, new ConsoleWatcher());
     fits(job::check);
+    if (isOnlyToList(changed)) {
+      return 0;
+    }
     PointsJob.Result result = job.run();
     PrintWriter to = spec.commandLine().getOut();
     to.printf(

@@ -1,0 +1,172 @@
+package dev.limbeck.distillation;
+
+import java.lang.reflect.RecordComponent;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/**
+ * Settings of methods by name: every component of a method's {@code Config} record is one, those of
+ * records within it too, as in {@code critic.steps}. The end of a name will do where no other
+ * setting ends so.
+ *
+ * <p>Made once for a run and given to its methods with {@link Preset#with}; it then knows what they
+ * have.
+ */
+public final class Settings {
+  private final Map<String, String> changes = new LinkedHashMap<>();
+
+  /** The configurations that were asked for, as their methods would choose them. */
+  private final Map<Class<?>, Record> asked = new LinkedHashMap<>();
+
+  /**
+   * Changes to make.
+   *
+   * @param texts KEY=VALUE each; see {@link SettingText} for values
+   * @throws IllegalArgumentException if one is not of that form, or a key is there twice
+   */
+  public static Settings of(List<String> texts) {
+    Settings all = new Settings();
+    for (String text : texts) {
+      int equals = text.indexOf('=');
+      if (equals <= 0) {
+        throw new IllegalArgumentException("a setting is written KEY=VALUE, not \"" + text + "\"");
+      }
+      String key = text.substring(0, equals).strip();
+      if (all.changes.put(key, text.substring(equals + 1).strip()) != null) {
+        throw new IllegalArgumentException(
+            "the setting " + key + " is given twice; once is enough");
+      }
+    }
+    return all;
+  }
+
+  /** The changes as one text, or an empty one. */
+  public String text() {
+    return changes.entrySet().stream()
+        .map(e -> e.getKey() + "=" + e.getValue())
+        .collect(Collectors.joining("; "));
+  }
+
+  /**
+   * A configuration with those of the changes that it has.
+   *
+   * @throws IllegalArgumentException if a value is not one of its setting, the settings do not go
+   *     together, or a key is the end of several names
+   */
+  <C> C applied(C config) {
+    if (!(config instanceof Record record)) {
+      return config;
+    }
+    asked.putIfAbsent(record.getClass(), record);
+    Map<String, Object> all = names(record);
+    Map<String, String> mine = new LinkedHashMap<>();
+    changes.forEach(
+        (key, value) -> {
+          String name = named(all, key);
+          if (name != null) {
+            mine.put(name, value);
+          }
+        });
+    @SuppressWarnings("unchecked")
+    C changed = mine.isEmpty() ? config : (C) changed(record, "", mine);
+    return changed;
+  }
+
+  /**
+   * Sees to it that every change has been one of some method's.
+   *
+   * @throws IllegalArgumentException if one has not: lists the settings that there are
+   */
+  public void checkKnown() {
+    for (String key : changes.keySet()) {
+      boolean known = asked.values().stream().anyMatch(record -> named(names(record), key) != null);
+      if (!known) {
+        throw new IllegalArgumentException(
+            "no method of this run has a setting \"" + key + "\"; known are" + list());
+      }
+    }
+  }
+
+  /** One line for each setting of the methods that were made, with the value they would choose. */
+  public String list() {
+    StringBuilder text = new StringBuilder();
+    for (Record record : asked.values()) {
+      Class<?> owner = record.getClass().getDeclaringClass();
+      text.append(String.format("%n%s", owner == null ? "" : owner.getSimpleName()));
+      names(record)
+          .forEach(
+              (name, value) -> {
+                if (!(value instanceof Record) || !hasParts(record, name)) {
+                  text.append(String.format("%n  %s=%s", name, SettingText.write(value)));
+                }
+              });
+    }
+    return text.toString();
+  }
+
+  private static boolean hasParts(Record record, String name) {
+    return names(record).keySet().stream().anyMatch(other -> other.startsWith(name + "."));
+  }
+
+  /** Names of all components, and their values. */
+  private static Map<String, Object> names(Record record) {
+    Map<String, Object> all = new LinkedHashMap<>();
+    collect(record, "", all);
+    return all;
+  }
+
+  private static void collect(Record record, String before, Map<String, Object> all) {
+    for (RecordComponent component : record.getClass().getRecordComponents()) {
+      Object value = SettingText.component(record, component);
+      String name = before + component.getName();
+      all.put(name, value);
+      // A value that is one of several records is changed as a whole: others have other parts.
+      if (value instanceof Record part && component.getType().isRecord()) {
+        collect(part, name + ".", all);
+      }
+    }
+  }
+
+  /** The one name that a key means, or null. */
+  private static String named(Map<String, Object> all, String key) {
+    if (all.containsKey(key)) {
+      return key;
+    }
+    List<String> found = new ArrayList<>();
+    for (String name : all.keySet()) {
+      if (name.endsWith("." + key)) {
+        found.add(name);
+      }
+    }
+    if (found.size() > 1) {
+      throw new IllegalArgumentException(
+          "the setting \"" + key + "\" may be " + String.join(" or ", found));
+    }
+    return found.isEmpty() ? null : found.get(0);
+  }
+
+  private static Record changed(Record record, String before, Map<String, String> mine) {
+    RecordComponent[] components = record.getClass().getRecordComponents();
+    Object[] values = new Object[components.length];
+    for (int i = 0; i < values.length; i++) {
+      Class<?> type = components[i].getType();
+      String name = before + components[i].getName();
+      values[i] = SettingText.component(record, components[i]);
+      String text = mine.get(name);
+      if (text != null) {
+        try {
+          values[i] = SettingText.read(type, text);
+        } catch (IllegalArgumentException e) {
+          throw new IllegalArgumentException("the setting " + name + " " + e.getMessage(), e);
+        }
+      }
+      if (values[i] instanceof Record part && type.isRecord()) {
+        values[i] = changed(part, name + ".", mine);
+      }
+    }
+    return SettingText.record(record.getClass(), values);
+  }
+}
