@@ -86,7 +86,7 @@ record ComparisonScale(
 
   private String ofPoints() {
     return String.format(
-        "%s points, %s in batches of %d, %d evaluated",
+        "%s points, %s in batches of %d, students of 1, 2 and 4 steps, %d evaluated",
         name,
         points.studentSteps() == null ? "own steps" : points.studentSteps() + " steps",
         points.batch(),
