@@ -1,9 +1,15 @@
 package dev.limbeck.distillation.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.limbeck.distillation.Model;
+import dev.limbeck.distillation.Preset;
+import dev.limbeck.distillation.data.Dataset;
+import dev.limbeck.distillation.data.ImageGrid;
+import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Json;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -48,6 +54,13 @@ class CompareCommandTest {
     assertEquals(0, second.status(), second.err());
     assertEquals(modified, Files.getLastModifiedTime(result));
     assertEquals(List.of("toy-ring/pd/all/0", "toy-ring/dmd2/all/0"), cells());
+    // Of its own choice dmd2 draws in one step; students of two and four are trained besides.
+    List<Object> steps = new ArrayList<>();
+    Path matched = cell("toy-ring/dmd2/all/0").resolve("result.json");
+    for (Object row : Json.list(Json.parseObject(Files.readString(matched)).get("rows"), "rows")) {
+      steps.add(((Number) Json.object(row, "row").get("steps")).intValue());
+    }
+    assertEquals(List.of(1, 2, 4), steps);
     String page = Files.readString(folder.resolve("compare.html"));
     assertTrue(page.contains("not judged: a quick run"), "the page has verdicts");
     assertTrue(page.contains("pd on mixtures"), "the page has claims");
@@ -91,7 +104,33 @@ class CompareCommandTest {
     Map<String, Object> four =
         Json.parseObject(Files.readString(cell("mnist/diff-instruct/4/0").resolve("result.json")));
     assertEquals(4, ((Number) four.get("nfe")).intValue());
-    assertTrue(Files.size(folder.resolve("compare.png")) > 0);
+    aRowOfEachStudentWithTheSameClassAndNoise();
+  }
+
+  /** Methods in their order, most steps first; columns have one class and one noise each. */
+  private void aRowOfEachStudentWithTheSameClassAndNoise() throws IOException {
+    Device cpu = Device.cpu();
+    int[] labels = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+    Model teacher = Model.builtIn(cpu, Preset.quick());
+    ImageGrid grid = ImageGrid.of(teacher.image()).scale(3);
+    grid.row("teacher", drawn(teacher, labels));
+    for (String method : List.of("ct", "diff-instruct")) {
+      for (int steps : List.of(4, 2, 1)) {
+        Path file = cell("mnist/" + method + "/" + steps + "/0").resolve("student.safetensors");
+        grid.row(method + " " + steps, drawn(Model.load(file, cpu), labels));
+      }
+    }
+    Path expected = folder.resolve("expected.png");
+    grid.write(expected);
+    assertArrayEquals(
+        Files.readAllBytes(expected), Files.readAllBytes(folder.resolve("compare.png")));
+  }
+
+  private static float[] drawn(Model model, int[] labels) {
+    return model
+        .generation()
+        .draw(Device.cpu(), 2, labels, done -> {})
+        .images(Dataset.range(0, labels.length));
   }
 
   @Test
