@@ -14,6 +14,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The noise that samplers of flow maps add, number for number. */
 class FewStepSamplersTest {
@@ -89,5 +90,21 @@ class FewStepSamplersTest {
   void epsilonIsTheSmallestLevel() {
     List<float[]> asked = asked(Method.CONSISTENCY.settings(), 0, 80, .0025);
     assertArrayEquals(noisy(0, .0015, 0), asked.get(1), 1e-8f);
+  }
+
+  /** Without its noise a trajectory step is DDIM's, whatever clock γ would be counted on. */
+  @ParameterizedTest
+  @ValueSource(strings = {"vp", "cosine", "sigma"})
+  void trajectoriesWithoutNoiseAreDdims(String time) {
+    SamplerSettings tcd =
+        Method.TCD.settings().with(Tuning.GAMMA, 0).with(Tuning.TIME, time);
+    double[] sigmas = {80, 20, 6, 2, .7, .2, .05};
+    Denoiser exact = ExactDenoisers.gaussian(new double[] {.5, -1}, new double[] {.25, .04});
+    try (Scope scope = Scope.open()) {
+      Tensor noise = Rng.of(3).normal(Device.cpu(), Shape.of(ROWS, 2));
+      float[] expected = Samplers.eulerOn(sigmas).sample(exact, noise, null, null).toFloats();
+      float[] made = Samplers.of(tcd, sigmas).sample(exact, noise, null, Rng.of(9)).toFloats();
+      assertArrayEquals(expected, made);
+    }
   }
 }

@@ -275,9 +275,13 @@ public final class Samplers {
     /**
      * The order of convergence on the probability-flow ODE, without noise; 0 if there is none, as
      * for flow maps and adaptive steps. It is that of the steps after the first few, with which
-     * multistep methods start up. With noise all methods converge to the path with order 1.
+     * multistep methods start up. With noise all methods converge to the path with order 1. Of the
+     * flow maps' methods only {@link #TCD} with γ = 0 has one, whose steps are DDIM's.
      */
     public int order(SamplerSettings settings) {
+      if (this == TCD) {
+        return settings.get(Tuning.GAMMA) == 0 ? 1 : 0;
+      }
       if (settings.is(Tuning.CURVATURE, "released")) {
         return 2;
       }
