@@ -96,8 +96,7 @@ class FewStepSamplersTest {
   @ParameterizedTest
   @ValueSource(strings = {"vp", "cosine", "sigma"})
   void trajectoriesWithoutNoiseAreDdims(String time) {
-    SamplerSettings tcd =
-        Method.TCD.settings().with(Tuning.GAMMA, 0).with(Tuning.TIME, time);
+    SamplerSettings tcd = Method.TCD.settings().with(Tuning.GAMMA, 0).with(Tuning.TIME, time);
     double[] sigmas = {80, 20, 6, 2, .7, .2, .05};
     Denoiser exact = ExactDenoisers.gaussian(new double[] {.5, -1}, new double[] {.25, .04});
     try (Scope scope = Scope.open()) {
