@@ -16,6 +16,10 @@ import java.util.function.IntToDoubleFunction;
  * not depend on its batch; those that are done wait for the slowest. The errors are read from the
  * device after each trial: this sampler cannot be recorded.
  *
+ * <p>Whether a step counts is told before its noise is added, and the noise is what the sample's
+ * {@link BrownianPath} does over the step: a step that is tried again shorter goes along the same
+ * path, and other tolerances lead to nearly the same picture.
+ *
  * @paper Lu et al. 2022, arXiv 2206.00927, appendix; Söderlind 2003, "Digital filters in adaptive
  *     time-stepping"
  */
@@ -27,6 +31,7 @@ final class AdaptiveDpmSolver {
   private static final double END = 1e-5;
 
   private final SamplingRun run;
+  private final BrownianPath path;
   private final int rows;
   private final int width;
   private final int order;
@@ -69,6 +74,7 @@ final class AdaptiveDpmSolver {
 
   private AdaptiveDpmSolver(SamplingRun run, Tensor x) {
     this.run = run;
+    path = run.path(1);
     rows = x.dim(0);
     width = x.size() / rows;
     order = run.settings.whole(Tuning.ORDER);
@@ -96,7 +102,7 @@ final class AdaptiveDpmSolver {
             "dpm_adaptive has not arrived after " + trial + " trials; try a larger rtol or atol");
       }
       try (Scope scope = Scope.open()) {
-        Tensor[] made = trial(state, previous, trial);
+        Tensor[] made = trial(state, previous);
         close(x, state, previous);
         state = scope.keep(made[0]);
         previous = scope.keep(made[1]);
@@ -138,7 +144,7 @@ final class AdaptiveDpmSolver {
   }
 
   /** One trial of every sample: the states after it, and the lower-order estimates. */
-  private Tensor[] trial(Tensor state, Tensor previous, int trial) {
+  private Tensor[] trial(Tensor state, Tensor previous) {
     double[] up = new double[rows];
     double[] h = new double[rows];
     double[] arrival = new double[rows];
@@ -154,9 +160,9 @@ final class AdaptiveDpmSolver {
     Tensor[] both = estimates(state, h, arrival);
     boolean[] accepted = judge(both[0], both[1], previous);
     Tensor high = both[1];
-    if (run.get(Tuning.ETA) > 0) {
-      double noise = run.get(Tuning.S_NOISE);
-      high = rowSum(i -> 1, high, i -> up[i] * noise, run.noise(high, trial));
+    double noise = run.get(Tuning.S_NOISE);
+    if (run.get(Tuning.ETA) > 0 && noise > 0) {
+      high = rowSum(i -> 1, high, i -> up[i] * noise, noise(high, accepted));
     }
     Tensor next = choose(accepted, high, state);
     Tensor low = choose(accepted, both[0], previous);
@@ -166,6 +172,18 @@ final class AdaptiveDpmSolver {
       }
     }
     return new Tensor[] {next, low};
+  }
+
+  /** What each sample's path does in the step that it takes; nothing for those that take none. */
+  private Tensor noise(Tensor like, boolean[] accepted) {
+    Tensor all = Tensor.zeros(like.device(), like.shape());
+    for (int i = 0; i < rows; i++) {
+      if (accepted[i]) {
+        Tensor row = like.slice(0, i, i + 1);
+        all.copySlice(0, i, path.from(i).unit(row, Math.exp(-at[i]), Math.exp(-to[i])));
+      }
+    }
+    return all;
   }
 
   private static Tensor choose(boolean[] accepted, Tensor yes, Tensor no) {

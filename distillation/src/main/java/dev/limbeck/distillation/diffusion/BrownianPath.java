@@ -57,6 +57,11 @@ public final class BrownianPath {
     this.rate = rate;
   }
 
+  /** The same path for a batch that begins with this row of the whole one. */
+  BrownianPath from(int row) {
+    return new BrownianPath(rng, firstRow + row, rate);
+  }
+
   /**
    * The increment between two levels over its deviation, (B(τ(to)) − B(τ(from)))/√(τ(to) −
    * τ(from)): standard normal numbers.

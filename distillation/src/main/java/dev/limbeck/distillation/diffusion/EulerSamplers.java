@@ -17,10 +17,11 @@ final class EulerSamplers {
    * @paper Song et al. 2020, arXiv 2010.02502; Karras et al. 2022, arXiv 2206.00364
    */
   static Tensor euler(SamplingRun run, Tensor x) {
+    BrownianPath path = run.path(1);
     return run.walk(
         x,
         (scope, state, i) -> {
-          Start start = churn(run, state, i);
+          Start start = churn(run, path, state, i);
           Tensor clean = run.denoise(start.x, start.sigma);
           return towards(start.x, clean, start.sigma, run.sigmas[i + 1]);
         });
@@ -32,10 +33,11 @@ final class EulerSamplers {
    * @paper Karras et al. 2022, arXiv 2206.00364, algorithm 2
    */
   static Tensor heun(SamplingRun run, Tensor x) {
+    BrownianPath path = run.path(1);
     return run.walk(
         x,
         (scope, state, i) -> {
-          Start start = churn(run, state, i);
+          Start start = churn(run, path, state, i);
           double from = start.sigma;
           double to = run.sigmas[i + 1];
           Tensor clean = run.denoise(start.x, from);
@@ -57,10 +59,11 @@ final class EulerSamplers {
    * @paper Lu et al. 2022, arXiv 2206.00927, algorithm 1
    */
   static Tensor dpm2(SamplingRun run, Tensor x) {
+    BrownianPath path = run.path(1);
     return run.walk(
         x,
         (scope, state, i) -> {
-          Start start = churn(run, state, i);
+          Start start = churn(run, path, state, i);
           return midpoint(run, start.x, start.sigma, run.sigmas[i + 1]);
         });
   }
@@ -154,7 +157,16 @@ final class EulerSamplers {
     return combine(r, x, 1 - r, clean);
   }
 
-  private static Start churn(SamplingRun run, Tensor state, int i) {
+  /**
+   * Karras et al.'s churn: noise up from σ_i to σ_i (1 + γ), of deviation σ_i √(γ (2 + γ)).
+   *
+   * <p>With γ = S_churn/N and ever more steps it is the noise of a reverse SDE, of variance 2 γ σ²
+   * in each step. The noises of a grid's steps have to be independent, and those of a finer grid
+   * have to add up to them: both hold for what the path does from σ_i to σ_{i+1}. They would not
+   * for its way from σ_i (1 + γ) to σ_i, which can overlap that of the step before, or leave gaps.
+   * A step to σ = 0, where the path's clock has no end, takes the way to σ_i / (1 + γ).
+   */
+  private static Start churn(SamplingRun run, BrownianPath path, Tensor state, int i) {
     double sigma = run.sigmas[i];
     double amount = run.get(Tuning.S_CHURN);
     boolean inRange = sigma >= run.get(Tuning.S_TMIN) && sigma <= run.get(Tuning.S_TMAX);
@@ -164,6 +176,7 @@ final class EulerSamplers {
     }
     double from = sigma * (1 + gamma);
     double added = Math.sqrt(from * from - sigma * sigma) * run.get(Tuning.S_NOISE);
-    return new Start(combine(1, state, added, run.noise(state, i)), from);
+    double to = run.sigmas[i + 1] > 0 ? run.sigmas[i + 1] : sigma / (1 + gamma);
+    return new Start(combine(1, state, added, path.unit(state, sigma, to)), from);
   }
 }

@@ -72,7 +72,8 @@ final class FewStepSamplers {
           double to = run.sigmas[i + 1];
           double low = gamma == 0 ? to : gamma == 1 ? 0 : scale.sigma((1 - gamma) * scale.time(to));
           Tensor made = towards(state, run.denoise(state, from), from, low);
-          return raise(run, made, low, to, i);
+          double added = between(low, to) * run.get(Tuning.S_NOISE);
+          return to > low ? combine(1, made, added, run.noise(made, i)) : made;
         });
   }
 
@@ -80,27 +81,31 @@ final class FewStepSamplers {
    * Meng et al.'s stochastic N-step sampler: a step of DDIM of double length, and noise back up by
    * one level; the last step is an ordinary one.
    *
+   * <p>On even steps in ln σ these are the steps of {@link EulerSamplers#ancestral} with η = 1; on
+   * others they tend to them, so that both lead to one picture of a {@link BrownianPath}, with
+   * order 1. The last step but one to σ = 0 adds noise to clean data, and the last to any other
+   * level adds none: each leaves an error of the size of the last level's noise.
+   *
    * <p>Their deterministic sampler is {@link EulerSamplers#euler}.
    *
    * @paper Meng et al. 2023, arXiv 2210.03142
    */
   static Tensor doubleSteps(SamplingRun run, Tensor x) {
+    BrownianPath path = run.path(1);
     return run.walk(
         x,
         (scope, state, i) -> {
           double from = run.sigmas[i];
+          double to = run.sigmas[i + 1];
           double low = run.sigmas[Math.min(i + 2, run.steps())];
           Tensor made = towards(state, run.denoise(state, from), from, low);
-          return raise(run, made, low, run.sigmas[i + 1], i);
+          double added = between(low, to) * run.get(Tuning.S_NOISE);
+          return added > 0 ? combine(1, made, added, path.unit(made, from, to)) : made;
         });
   }
 
-  /** x at level {@code low} with fresh noise up to level {@code to}. */
-  private static Tensor raise(SamplingRun run, Tensor x, double low, double to, int i) {
-    if (to <= low) {
-      return x;
-    }
-    double added = Math.sqrt((to - low) * (to + low));
-    return combine(1, x, added * run.get(Tuning.S_NOISE), run.noise(x, i));
+  /** The deviation of the noise between two levels. */
+  private static double between(double low, double high) {
+    return Math.sqrt((high - low) * (high + low));
   }
 }

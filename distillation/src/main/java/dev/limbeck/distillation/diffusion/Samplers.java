@@ -24,6 +24,17 @@ import java.util.stream.Collectors;
  * last; a grid that ends in 0 returns clean data. All of them work on the variance-exploding form
  * x_σ = x₀ + σ n; on it samplers of the variance-preserving process z = a x take the same steps, as
  * x = z/a and σ = b/a.
+ *
+ * <p>What methods of the kinds {@link Kind#ODE} and {@link Kind#SDE} add of noise, by η, by churn
+ * or always, is what one {@link BrownianPath} of each sample does between the levels of a step. For
+ * them the same seed gives the same picture for any number of steps or any tolerance, up to the
+ * error of the steps, which is of order 1. Churn keeps this for one S_churn as long as no step's
+ * share of it is capped.
+ *
+ * <p>It cannot hold for those of the kind {@link Kind#FLOW_MAP}, but for TCD with γ = 0, which adds
+ * none: the noise of their steps does not become less with shorter steps, so that more steps add
+ * more of it, and there is no picture that ever finer grids would lead to. Increments of a path
+ * would be as new on each grid as any other noise. Step i of these draws noise of number i.
  */
 public final class Samplers {
   private Samplers() {}
@@ -73,9 +84,12 @@ public final class Samplers {
   public enum Kind {
     /** Follows the probability-flow ODE of a denoiser, unless it is tuned to add noise. */
     ODE,
-    /** Follows the reverse SDE of a denoiser, with noise of its own. */
+    /** Follows the reverse SDE of a denoiser, always with noise. */
     SDE,
-    /** For models whose answer is a sample itself: consistency models, distilled generators. */
+    /**
+     * For models whose answer is a sample itself: consistency models, distilled generators. Their
+     * noise is each step's own.
+     */
     FLOW_MAP
   }
 
@@ -275,9 +289,13 @@ public final class Samplers {
     /**
      * The order of convergence on the probability-flow ODE, without noise; 0 if there is none, as
      * for flow maps and adaptive steps. It is that of the steps after the first few, with which
-     * multistep methods start up. With noise all methods converge to the path with order 1.
+     * multistep methods start up. With noise all methods converge to the path with order 1. Of the
+     * flow maps' methods only {@link #TCD} with γ = 0 has one, whose steps are DDIM's.
      */
     public int order(SamplerSettings settings) {
+      if (this == TCD) {
+        return settings.get(Tuning.GAMMA) == 0 ? 1 : 0;
+      }
       if (settings.is(Tuning.CURVATURE, "released")) {
         return 2;
       }
