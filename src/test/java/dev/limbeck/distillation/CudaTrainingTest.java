@@ -57,6 +57,9 @@ class CudaTrainingTest {
    */
   private static final float NOTHING = 0x1p-27f;
 
+  /** {@link Toys#translation}. */
+  private static final String TRANSLATION = "translation";
+
   /** Methods whose first steps are all of one kind. */
   private static final Set<String> ONE_KIND = Set.of("edm", "pd", "scm", "sct", "meanflow");
 
@@ -81,6 +84,11 @@ class CudaTrainingTest {
     Toys toys = new Toys(device);
     // The last layers start at 0, which would leave the others without a gradient.
     disturb(toys.teacher().initial());
+    if (method.equals(TRANSLATION)) {
+      DistributionMatching distiller = toys.translation(STEPS, BATCH);
+      disturb(distiller.networks().get("critic"));
+      return distiller;
+    }
     if (!method.equals("edm")) {
       return Methods.of(method).create(toys.preset(STEPS, BATCH), toys.teacher());
     }
@@ -111,10 +119,14 @@ class CudaTrainingTest {
   }
 
   private static Outcome train(String method, Device device, Batches batches, int steps) {
+    return train(method, create(method, device), batches, 0, steps);
+  }
+
+  private static Outcome train(
+      String method, Distiller distiller, Batches batches, int from, int to) {
     List<Map<String, Float>> losses = new ArrayList<>();
-    Distiller distiller = create(method, device);
     Trainer.Options options = Trainer.Options.watchedBy((d, step, some) -> losses.add(some));
-    new Trainer(distiller, batches, "test", options).run(0, steps);
+    new Trainer(distiller, batches, "test", options).run(from, to);
     Map<String, float[]> gradients = new LinkedHashMap<>();
     Map<String, float[]> values = new LinkedHashMap<>();
     for (Objective objective : distiller.objectives()) {
@@ -178,11 +190,17 @@ class CudaTrainingTest {
     expected.values.forEach((name, v) -> assertArrayEquals(v, actual.values.get(name), name));
   }
 
-  /** Every method, and the teacher's training. */
+  /** Every method, translation, and the teacher's training. */
   static List<String> methods() {
     List<String> all = new ArrayList<>(Methods.allNames());
     all.add("edm");
+    all.add(TRANSLATION);
     return all;
+  }
+
+  /** Methods that begin with a degradation. */
+  static List<String> methodsWithNodes() {
+    return Methods.allNames().stream().filter(name -> name.startsWith("disback+")).toList();
   }
 
   /** Loss, every gradient and every updated parameter of one step. */
@@ -196,6 +214,29 @@ class CudaTrainingTest {
     for (boolean libraries : new boolean[] {false, true}) {
       try (CudaDevice cuda = openChecked(libraries)) {
         assertAgrees(method + ", " + cuda.description(), expected, train(method, cuda, 1));
+      }
+    }
+  }
+
+  /** A step of {@link DisBack}'s stage two, whose teacher is a node unlike the critic. */
+  private static Outcome stepBack(String method, Device device) {
+    DisBack distiller = (DisBack) create(method, device);
+    disturb(distiller.networks().get("path1"));
+    Outcome outcome = train(method, distiller, batches(device), 2, 3);
+    assertTrue(outcome.losses.get(0).get("generator") > 0, method + ": node and critic agree");
+    return outcome;
+  }
+
+  @CudaTestOfEach
+  @MethodSource("methodsWithNodes")
+  void aStepOfTheWayBackAgreesWithTheProcessors(String method) {
+    Outcome expected;
+    try (CpuDevice cpu = CpuDevice.open(true, 1)) {
+      expected = stepBack(method, cpu);
+    }
+    for (boolean libraries : new boolean[] {false, true}) {
+      try (CudaDevice cuda = openChecked(libraries)) {
+        assertAgrees(method + ", " + cuda.description(), expected, stepBack(method, cuda));
       }
     }
   }
