@@ -94,16 +94,12 @@ class DisBackNodesTest {
     return new Trainer(method, new Points(device), "test", options);
   }
 
-  private static float[] values(Params params) {
-    float[] all = new float[params.values().length()];
-    params.values().download(all, 0);
-    return all;
-  }
-
   private static void assertSame(Distiller expected, Distiller actual) {
     for (String name : List.of("generator", "critic", "discriminator")) {
       assertArrayEquals(
-          values(expected.networks().get(name)), values(actual.networks().get(name)), name);
+          Matchings.values(expected.networks().get(name)),
+          Matchings.values(actual.networks().get(name)),
+          name);
     }
   }
 
@@ -114,14 +110,17 @@ class DisBackNodesTest {
       Distiller base = create(name, device, WAY);
       Distiller same = create("disback+" + name, device, new DisBack.Config(0, 0, 0, 0));
       assertEquals(base.steps(), same.steps());
-      float[] start = values(base.networks().get("generator"));
+      float[] start = Matchings.values(base.networks().get("generator"));
       trainer(base, device, null).run();
       trainer(same, device, null).run();
       assertEquals(base.networks().keySet(), same.networks().keySet());
       base.networks()
-          .forEach((key, p) -> assertArrayEquals(values(p), values(same.networks().get(key)), key));
+          .forEach(
+              (key, p) ->
+                  assertArrayEquals(
+                      Matchings.values(p), Matchings.values(same.networks().get(key)), key));
       boolean moved = false;
-      float[] end = values(base.networks().get("generator"));
+      float[] end = Matchings.values(base.networks().get("generator"));
       for (int i = 0; i < end.length; i++) {
         moved |= end[i] != start[i];
       }

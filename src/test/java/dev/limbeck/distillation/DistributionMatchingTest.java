@@ -11,7 +11,6 @@ import dev.limbeck.distillation.MatchingConfig.Features;
 import dev.limbeck.distillation.MatchingConfig.Inputs;
 import dev.limbeck.distillation.MatchingConfig.Metric;
 import dev.limbeck.distillation.MatchingConfig.Rhythm;
-import dev.limbeck.distillation.data.Datasets;
 import dev.limbeck.distillation.data.Mixture;
 import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.ExactDenoisers;
@@ -191,33 +190,6 @@ class DistributionMatchingTest {
       assertEquals(0, normal, 5 / Math.sqrt(n));
       assertEquals(0, uniform, 5 / Math.sqrt(n));
     }
-  }
-
-  /** The largest gradient that reaches the generator from a classifier of these features. */
-  @Test
-  void aClassifierMaySeeTheTeachersFeatures() {
-    try (CpuDevice device = CpuDevice.open(true, 1)) {
-      MatchingConfig.Adversarial gan =
-          new MatchingConfig.Adversarial(
-              1, 1, Features.TEACHER, small().adversarial().noise(), 10, .01);
-      DistributionMatching method = method(small().withAdversarial(gan), device);
-      float[] before = valuesOf(method, "discriminator");
-      Batches batches = Batches.of(Datasets.mnist().fitted(8), device, 8, 3);
-      Trainer.Options quiet = Trainer.Options.watchedBy((d, step, losses) -> {});
-      new Trainer(method, batches, "test", quiet).run(0, 2);
-      float[] after = valuesOf(method, "discriminator");
-      double moved = 0;
-      for (int i = 0; i < before.length; i++) {
-        moved = Math.max(moved, Math.abs(after[i] - before[i]));
-      }
-      assertTrue(moved > 0, "the classifier was not trained");
-    }
-  }
-
-  private static float[] valuesOf(DistributionMatching method, String network) {
-    float[] values = new float[method.networks().get(network).values().length()];
-    method.networks().get(network).values().download(values, 0);
-    return values;
   }
 
   /** What each method chooses for each preset makes sense for any number of steps. */

@@ -48,6 +48,33 @@ final class Matchings {
     params.touch();
   }
 
+  static float[] values(Params params) {
+    float[] all = new float[params.values().length()];
+    params.values().download(all, 0);
+    return all;
+  }
+
+  /** mean λ(σ) (D_f(x + σ n, σ) − x)² on these samples, at the step's levels and noise. */
+  static double denoisingLoss(DistributionMatching method, StepInput in, Tensor made) {
+    double[] sigma = method.config().critic().noise().draw(in, "critic");
+    double loss = 0;
+    for (int i = 0; i < sigma.length; i++) {
+      Tensor one = made.slice(0, i, i + 1);
+      Tensor noisy = one.add(in.noise("critic").slice(0, i, i + 1).mul((float) sigma[i]));
+      Tensor error = method.critic().denoise(noisy, Samplers.level(one, sigma[i]), null).sub(one);
+      loss += new Preconditioning.Edm().lossWeight(sigma[i]) * meanSquare(error) / sigma.length;
+    }
+    return loss;
+  }
+
+  static double meanSquare(Tensor x) {
+    double sum = 0;
+    for (float v : x.toFloats()) {
+      sum += v * v / (double) x.size();
+    }
+    return sum;
+  }
+
   /** A loss, and its gradient with respect to the generated samples. */
   @SuppressWarnings("ArrayRecordComponent") // Compared number by number.
   record Found(double loss, float[] gradient) {}

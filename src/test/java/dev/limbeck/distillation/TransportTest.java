@@ -16,7 +16,6 @@ import dev.limbeck.distillation.MatchingConfig.Reduction;
 import dev.limbeck.distillation.MatchingConfig.Regression;
 import dev.limbeck.distillation.MatchingConfig.Transport;
 import dev.limbeck.distillation.diffusion.Denoiser;
-import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Scope;
@@ -220,14 +219,6 @@ class TransportTest {
     return losses;
   }
 
-  private static double meanSquare(Tensor x) {
-    double sum = 0;
-    for (float v : x.toFloats()) {
-      sum += v * v / (double) x.size();
-    }
-    return sum;
-  }
-
   /** The generator is given the batch as it is; the critic learns what that becomes. */
   @Test
   void theLoopTranslatesItsBatches() {
@@ -239,18 +230,11 @@ class TransportTest {
       double[] with = losses(method, in);
       double[] without = losses(method(device, 0, 0), in);
       Tensor made = method.translate(given, null);
-      double cost = .7 * meanSquare(made.sub(given));
+      double cost = .7 * Matchings.meanSquare(made.sub(given));
       assertTrue(cost > .01, "it has moved: " + cost);
       assertEquals(cost, with[0] - without[0], 1e-5 * with[0]);
 
-      double[] sigma = method.config().critic().noise().draw(in, "critic");
-      double loss = 0;
-      for (int i = 0; i < sigma.length; i++) {
-        Tensor one = made.slice(0, i, i + 1);
-        Tensor noisy = one.add(in.noise("critic").slice(0, i, i + 1).mul((float) sigma[i]));
-        Tensor error = method.critic().denoise(noisy, Samplers.level(one, sigma[i]), null).sub(one);
-        loss += new Preconditioning.Edm().lossWeight(sigma[i]) * meanSquare(error) / 8;
-      }
+      double loss = Matchings.denoisingLoss(method, in, made);
       assertEquals(loss, with[1], 1e-4 * loss);
       assertEquals(with[1], without[1]);
 
