@@ -30,7 +30,8 @@ import java.util.Arrays;
  *       correct a wrong teacher.
  *   <li>Backward simulation, section 4.5: {@link Inputs#SIMULATED}; a test has it ignore real data.
  *   <li>Switches for what others ship: {@link Rhythm#EITHER}, an unweighted critic and {@link
- *       MatchingConfig.Features#TEACHER} are FastGen's.
+ *       MatchingConfig.Features#TEACHER} are FastGen's; {@code Dmd2SwitchesTest} has what each
+ *       changes.
  *   <li>Curves: the critic's loss falls within the first hundred iterations and stays; the
  *       generator's is 0 at first (critic and teacher agree), rises, and then says nothing: the
  *       normaliser divides by what improves. With a classifier, the generator's share rises while
