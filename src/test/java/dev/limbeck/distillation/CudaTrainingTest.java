@@ -2,18 +2,14 @@ package dev.limbeck.distillation;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.limbeck.autograd.Parameter;
 import dev.limbeck.distillation.data.Dataset;
 import dev.limbeck.distillation.data.Datasets;
-import dev.limbeck.distillation.diffusion.NoiseLevels;
-import dev.limbeck.distillation.diffusion.SamplerSettings;
-import dev.limbeck.distillation.diffusion.Samplers;
-import dev.limbeck.distillation.diffusion.Tuning;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Json;
-import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.kernels.cuda.CudaDevice;
 import dev.limbeck.kernels.cuda.CudaTest;
@@ -22,8 +18,6 @@ import dev.limbeck.kernels.cuda.SoftwareCuda;
 import dev.limbeck.nn.Params;
 import dev.limbeck.nn.optim.Optimizer;
 import dev.limbeck.tensor.Rng;
-import dev.limbeck.tensor.Shape;
-import dev.limbeck.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -49,13 +43,16 @@ class CudaTrainingTest {
    * Relative to the largest value of a tensor: sums in another order, through a network of some
    * thirty layers.
    */
-  private static final float TOLERANCE = 1e-4f;
+  static final float TOLERANCE = 1e-4f;
 
   /**
    * Of the largest value of all tensors, an eighth of the last place: a key's bias has no influence
    * on attention, so that its gradient is rounding and nothing else.
    */
   private static final float NOTHING = 0x1p-27f;
+
+  /** {@link Toys#translation}. */
+  private static final String TRANSLATION = "translation";
 
   /** Methods whose first steps are all of one kind. */
   private static final Set<String> ONE_KIND = Set.of("edm", "pd", "scm", "sct", "meanflow");
@@ -81,6 +78,11 @@ class CudaTrainingTest {
     Toys toys = new Toys(device);
     // The last layers start at 0, which would leave the others without a gradient.
     disturb(toys.teacher().initial());
+    if (method.equals(TRANSLATION)) {
+      DistributionMatching distiller = toys.translation(STEPS, BATCH);
+      disturb(distiller.networks().get("critic"));
+      return distiller;
+    }
     if (!method.equals("edm")) {
       return Methods.of(method).create(toys.preset(STEPS, BATCH), toys.teacher());
     }
@@ -89,7 +91,7 @@ class CudaTrainingTest {
     return distiller;
   }
 
-  private static void disturb(Params params) {
+  static void disturb(Params params) {
     for (Parameter p : params.list()) {
       float[] values = p.value().toFloats();
       float[] noise = new float[values.length];
@@ -111,10 +113,14 @@ class CudaTrainingTest {
   }
 
   private static Outcome train(String method, Device device, Batches batches, int steps) {
+    return train(method, create(method, device), batches, 0, steps);
+  }
+
+  private static Outcome train(
+      String method, Distiller distiller, Batches batches, int from, int to) {
     List<Map<String, Float>> losses = new ArrayList<>();
-    Distiller distiller = create(method, device);
     Trainer.Options options = Trainer.Options.watchedBy((d, step, some) -> losses.add(some));
-    new Trainer(distiller, batches, "test", options).run(0, steps);
+    new Trainer(distiller, batches, "test", options).run(from, to);
     Map<String, float[]> gradients = new LinkedHashMap<>();
     Map<String, float[]> values = new LinkedHashMap<>();
     for (Objective objective : distiller.objectives()) {
@@ -130,14 +136,14 @@ class CudaTrainingTest {
   }
 
   /** With own kernels, and memory as in production. */
-  private static CudaDevice open(boolean graphs) {
+  static CudaDevice open(boolean graphs) {
     System.setProperty("limbeck.cuda.graphs", graphs ? "on" : "off");
     CudaDevice.Options options = CudaDevice.Options.ofProperties();
     return CudaDevice.open(0, options.withExactMemory(false).withLibraries(false));
   }
 
   /** With memory of its own for each buffer, so that a step over its end is seen. */
-  private static CudaDevice openChecked(boolean libraries) {
+  static CudaDevice openChecked(boolean libraries) {
     CudaDevice.Options options = CudaDevice.Options.ofProperties();
     return CudaDevice.open(0, options.withExactMemory(true).withLibraries(libraries));
   }
@@ -178,11 +184,17 @@ class CudaTrainingTest {
     expected.values.forEach((name, v) -> assertArrayEquals(v, actual.values.get(name), name));
   }
 
-  /** Every method, and the teacher's training. */
+  /** Every method, translation, and the teacher's training. */
   static List<String> methods() {
     List<String> all = new ArrayList<>(Methods.allNames());
     all.add("edm");
+    all.add(TRANSLATION);
     return all;
+  }
+
+  /** Methods that begin with a degradation. */
+  static List<String> methodsWithNodes() {
+    return Methods.allNames().stream().filter(name -> name.startsWith("disback+")).toList();
   }
 
   /** Loss, every gradient and every updated parameter of one step. */
@@ -196,6 +208,30 @@ class CudaTrainingTest {
     for (boolean libraries : new boolean[] {false, true}) {
       try (CudaDevice cuda = openChecked(libraries)) {
         assertAgrees(method + ", " + cuda.description(), expected, train(method, cuda, 1));
+      }
+    }
+  }
+
+  /** The first step of {@link DisBack}'s stage two, whose teacher is a node: the critic, or not. */
+  private static Outcome stepBack(String method, Device device, boolean isCritic) {
+    DisBack distiller = (DisBack) create(method, device);
+    if (!isCritic) {
+      disturb(distiller.networks().get("path1"));
+    }
+    return train(method, distiller, batches(device), 2, 3);
+  }
+
+  @CudaTestOfEach
+  @MethodSource("methodsWithNodes")
+  void aStepOfTheWayBackAgreesWithTheProcessors(String method) {
+    Outcome expected;
+    try (CpuDevice cpu = CpuDevice.open(true, 1)) {
+      expected = stepBack(method, cpu, false);
+      assertNotEquals(stepBack(method, cpu, true).losses, expected.losses, "the node teaches");
+    }
+    for (boolean libraries : new boolean[] {false, true}) {
+      try (CudaDevice cuda = openChecked(libraries)) {
+        assertAgrees(method + ", " + cuda.description(), expected, stepBack(method, cuda, false));
       }
     }
   }
@@ -356,124 +392,5 @@ class CudaTrainingTest {
     }
     System.out.printf("a step is %.3f G instructions of threads%n", instructions / 1e9);
     assertTrue(instructions > 1e6 && instructions < 1e8, instructions + " instructions");
-  }
-
-  /** One sampler of each file: two stages, a Brownian path, memory, prediction, fresh noise. */
-  private static final List<Samplers.Method> OF_EACH_FAMILY =
-      List.of(
-          Samplers.Method.HEUN,
-          Samplers.Method.EULER_ANCESTRAL,
-          Samplers.Method.DPMPP_2M_SDE,
-          Samplers.Method.DEIS,
-          Samplers.Method.UNIPC,
-          Samplers.Method.DPM_FAST,
-          Samplers.Method.RENOISING);
-
-  private static float[] draw(Device device, Samplers.Method method, int count, int batch) {
-    return draw(device, method.settings(), count, batch);
-  }
-
-  private static float[] draw(Device device, SamplerSettings settings, int count, int batch) {
-    Toys toys = new Toys(device);
-    disturb(toys.teacher().initial());
-    Samplers.Sampler sampler = Samplers.of(settings, NoiseLevels.karrasToZero(2));
-    Generation generation =
-        new Generation(toys.teacher().denoiser(), sampler, Shape.of(8, 8, 1), 10);
-    int[] all = Dataset.range(0, count);
-    return generation.draw(device, 5, all, batch, done -> {}).images(all);
-  }
-
-  @CudaTest
-  void theSameSeedDrawsTheSamePictureOnBothDevices() {
-    for (Samplers.Method method : OF_EACH_FAMILY) {
-      float[] expected;
-      try (CpuDevice cpu = CpuDevice.open(true, 1)) {
-        expected = draw(cpu, method, 2, 2);
-      }
-      try (CudaDevice cuda = openChecked(false)) {
-        // Pixels lie between −1 and 1.
-        assertArrayEquals(expected, draw(cuda, method, 2, 2), TOLERANCE, method.name());
-      }
-    }
-  }
-
-  /** Nine images, two at a time: a rehearsal, a capture, two replays, and one image alone. */
-  @CudaTest
-  void recordedSamplersDrawTheSameBits() {
-    Samplers.Method method = Samplers.Method.RENOISING;
-    float[] eager;
-    try (CudaDevice cuda = open(false)) {
-      eager = draw(cuda, method, 9, 2);
-      assertEquals(0, cuda.counters().replays());
-    }
-    try (CudaDevice cuda = open(true)) {
-      assertArrayEquals(eager, draw(cuda, method, 9, 2));
-      assertEquals(3, cuda.counters().replays());
-    }
-  }
-
-  private static float[] drawDecoded(Device device) {
-    Toys toys = new Toys(device);
-    disturb(toys.teacher().initial());
-    Dataset digits = Datasets.mnist().spread(50).fitted(16);
-    try (PatchCodec codec = PatchCodec.fit(device, digits, 2, 1)) {
-      Samplers.Sampler sampler = Samplers.of(Samplers.Method.EULER, NoiseLevels.karrasToZero(2));
-      Generation generation =
-          new Generation(toys.teacher().denoiser(), sampler, Shape.of(8, 8, 1), 10, codec);
-      Dataset drawn = generation.draw(device, 5, new int[7], 2, done -> {});
-      assertEquals(16, drawn.height());
-      return drawn.images(Dataset.range(0, 7));
-    }
-  }
-
-  /** Latents are decoded in the recorded part: a rehearsal, a capture, a replay, one alone. */
-  @CudaTest
-  void recordedLatentsAreDecoded() {
-    float[] expected;
-    try (CpuDevice cpu = CpuDevice.open(true, 1)) {
-      expected = drawDecoded(cpu);
-    }
-    try (CudaDevice cuda = open(true)) {
-      assertArrayEquals(expected, drawDecoded(cuda), TOLERANCE);
-      assertEquals(2, cuda.counters().replays());
-    }
-  }
-
-  /** Three images one by one would be recorded, if the sampler did not read its errors back. */
-  @CudaTest
-  void adaptiveSamplersAreNotRecorded() {
-    SamplerSettings settings =
-        Samplers.Method.DPM_ADAPTIVE
-            .settings()
-            .with(Tuning.RTOL, 1)
-            .with(Tuning.ATOL, 1)
-            .with(Tuning.H_INIT, 5);
-    float[] expected;
-    try (CpuDevice cpu = CpuDevice.open(true, 1)) {
-      expected = draw(cpu, settings, 3, 1);
-    }
-    try (CudaDevice cuda = open(true)) {
-      assertArrayEquals(expected, draw(cuda, settings, 3, 1), TOLERANCE);
-      assertEquals(0, cuda.counters().replays());
-    }
-  }
-
-  /** A sampler reads nothing back before its last step. */
-  @CudaTest
-  void theHostDoesNotWaitInASampler() {
-    try (CudaDevice cuda = open(false);
-        Scope scope = Scope.open()) {
-      Toys toys = new Toys(cuda);
-      Tensor noise = Rng.of(1).normal(cuda, Shape.of(1, 8, 8, 1));
-      Tensor labels = Tensor.constant(cuda, Shape.of(1), 3);
-      long waits = cuda.counters().waits();
-      for (Samplers.Method method : Samplers.Method.values()) {
-        Samplers.Sampler sampler = Samplers.of(method, NoiseLevels.karrasToZero(2));
-        if (sampler.isRecordable()) {
-          sampler.sample(toys.teacher().denoiser(), noise, labels, Rng.of(2));
-        }
-      }
-      assertEquals(waits, cuda.counters().waits());
-    }
   }
 }

@@ -106,22 +106,6 @@ class DisBackTest {
     return all;
   }
 
-  @Test
-  void withoutNodesItIsTheBaseMethod() {
-    try (CpuDevice device = CpuDevice.open(true, 1)) {
-      Distiller base = Methods.of("diff-instruct").create(preset(9, null), teacher(device));
-      Distiller same = disback(device, 9, new DisBack.Config(0, 0, 0, 0));
-      assertEquals(base.steps(), same.steps());
-      trainer(base, device).run();
-      trainer(same, device).run();
-      assertEquals(base.networks().keySet(), same.networks().keySet());
-      base.networks()
-          .forEach(
-              (name, params) ->
-                  assertArrayEquals(values(params), values(same.networks().get(name)), name));
-    }
-  }
-
   /** The root mean square of the difference of two denoisers on noised samples of G₀. */
   private static double distance(CpuDevice device, Denoiser a, Denoiser b) {
     double sum = 0;

@@ -11,17 +11,13 @@ import dev.limbeck.distillation.MatchingConfig.Features;
 import dev.limbeck.distillation.MatchingConfig.Inputs;
 import dev.limbeck.distillation.MatchingConfig.Metric;
 import dev.limbeck.distillation.MatchingConfig.Rhythm;
-import dev.limbeck.distillation.data.Datasets;
 import dev.limbeck.distillation.data.Mixture;
 import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.ExactDenoisers;
-import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.NoiseLevels;
-import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
-import dev.limbeck.nn.Mlp;
 import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
 import dev.limbeck.tensor.Tensor;
@@ -52,7 +48,7 @@ class DistributionMatchingTest {
     DistributionMatching method =
         new DistributionMatching("test", config, new Toys(device).teacher(), 8);
     // The critic starts as the teacher: let it differ, or the loss is zero.
-    method.networks().get("critic").list().forEach(p -> p.value().addInPlace(.1f, p.value()));
+    Matchings.disturb(method, "critic");
     return method;
   }
 
@@ -196,33 +192,6 @@ class DistributionMatchingTest {
     }
   }
 
-  /** The largest gradient that reaches the generator from a classifier of these features. */
-  @Test
-  void aClassifierMaySeeTheTeachersFeatures() {
-    try (CpuDevice device = CpuDevice.open(true, 1)) {
-      MatchingConfig.Adversarial gan =
-          new MatchingConfig.Adversarial(
-              1, 1, Features.TEACHER, small().adversarial().noise(), 10, .01);
-      DistributionMatching method = method(small().withAdversarial(gan), device);
-      float[] before = valuesOf(method, "discriminator");
-      Batches batches = Batches.of(Datasets.mnist().fitted(8), device, 8, 3);
-      Trainer.Options quiet = Trainer.Options.watchedBy((d, step, losses) -> {});
-      new Trainer(method, batches, "test", quiet).run(0, 2);
-      float[] after = valuesOf(method, "discriminator");
-      double moved = 0;
-      for (int i = 0; i < before.length; i++) {
-        moved = Math.max(moved, Math.abs(after[i] - before[i]));
-      }
-      assertTrue(moved > 0, "the classifier was not trained");
-    }
-  }
-
-  private static float[] valuesOf(DistributionMatching method, String network) {
-    float[] values = new float[method.networks().get(network).values().length()];
-    method.networks().get(network).values().download(values, 0);
-    return values;
-  }
-
   /** What each method chooses for each preset makes sense for any number of steps. */
   @Test
   void everyPresetHasSettingsForAnyNumberOfSteps() {
@@ -286,7 +255,8 @@ class DistributionMatchingTest {
             .withInputs(Inputs.NOISED_DATA)
             .withCritic(new Critic(half, true, Rhythm.STALE_BATCH, 1, knowsLevel))
             .withTraining(new MatchingConfig.Training(0, 5e-3, .9, 0, 10, 1, 0, 0, 1, 0));
-    DistributionMatching method = new DistributionMatching("test", config, points(device), 128);
+    DistributionMatching method =
+        new DistributionMatching("test", config, Matchings.points(device, 0), 128);
     double[][][] covariance = {{{V, 0}, {0, V}}};
     Mixture normal = new Mixture(new double[] {1}, new double[][] {{0, 0}}, covariance, null);
     Batches batches = new MixtureBatches(normal, device, 128, Rng.of(7));
@@ -363,14 +333,6 @@ class DistributionMatchingTest {
     }
   }
 
-  /** A teacher for points, whose layers all drop out. */
-  private static Teacher points(Device device) {
-    Teacher.Blueprint blueprint =
-        guided -> new Mlp(Mlp.Config.toy(2, 0).withGuidanceInput(guided), device, Rng.of(4));
-    NetworkDenoiser model = new NetworkDenoiser(blueprint.create(false), new Preconditioning.Edm());
-    return Teacher.of(model, blueprint, Shape.of(2), 0);
-  }
-
   /** With one mask for both, equal networks agree with dropout as they do without. */
   @Test
   void teacherAndCriticSeeTheSameDropoutMasks() {
@@ -380,7 +342,8 @@ class DistributionMatchingTest {
         MatchingConfig.Training training =
             new MatchingConfig.Training(1e-3, 1e-3, .9, 0, 10, 1, 1, 0, 1, rate);
         MatchingConfig config = small().withTraining(training);
-        DistributionMatching method = new DistributionMatching("test", config, points(device), 8);
+        DistributionMatching method =
+            new DistributionMatching("test", config, Matchings.points(device, 0), 8);
         Objective generator = method.objectives().get(0);
         Objective critic = method.objectives().get(1);
         try (Scope scope = Scope.open();

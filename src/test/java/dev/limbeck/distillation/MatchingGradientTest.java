@@ -2,6 +2,10 @@ package dev.limbeck.distillation;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.limbeck.distillation.MatchingConfig.Match;
+import dev.limbeck.distillation.MatchingConfig.Normaliser;
+import dev.limbeck.distillation.MatchingConfig.Reduction;
+import dev.limbeck.distillation.MatchingConfig.SigmaWeight;
 import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.ExactDenoisers;
 import dev.limbeck.kernels.Device;
@@ -103,36 +107,165 @@ class MatchingGradientTest {
     assertEquals(Math.sqrt(V), a, .02);
   }
 
-  /**
-   * Overshoot of the generator's mean b from 3 to 0; the critic's c starts there and follows it.
-   */
-  private static double overshoot(double ratio) {
-    double g = .02;
-    double b = 3;
-    double c = 0;
-    double least = 3;
-    for (int k = 0; k < 5000; k++) {
-      double moved = b - g * c;
-      c += ratio * g * (b - c);
-      b = moved;
-      least = Math.min(least, b);
+  // ---- the loss ----
+
+  private static final int ROWS = 5;
+  private static final double[] MEAN = {.5, -.3};
+  private static final double[] VARIANCE = {.25, .09};
+  private static final double[] BELIEVED_MEAN = {0, .4};
+  private static final double[] BELIEVED_VARIANCE = {.16, .5};
+  private static final double[] LEVELS = {3, .7, .05};
+
+  private static Tensor points() {
+    return Rng.of(11).normal(Device.cpu(), Shape.of(ROWS, 2));
+  }
+
+  /** m + v/(v + σ²) (y − m). */
+  private static double clean(double mean, double variance, double y, double sigma) {
+    return mean + variance / (variance + sigma * sigma) * (y - mean);
+  }
+
+  /** D_r, then D_f, at the noise that the loss draws itself. */
+  private static double[][] estimates(StepInput in, float[] x, double[] sigma) {
+    float[] noise = in.noise("match").toFloats();
+    double[][] of = new double[2][x.length];
+    for (int i = 0; i < x.length; i++) {
+      double s = sigma[i / 2];
+      double y = x[i] + s * noise[i];
+      of[0][i] = clean(MEAN[i % 2], VARIANCE[i % 2], y, s);
+      of[1][i] = clean(BELIEVED_MEAN[i % 2], BELIEVED_VARIANCE[i % 2], y, s);
     }
-    return -Math.min(0, least) / 3;
+    return of;
+  }
+
+  /** What the difference of the estimates of one sample is multiplied by. */
+  private interface Factor {
+    /**
+     * For a sample.
+     *
+     * @param error mean |x − D_r|
+     */
+    double of(double sigma, double error);
+  }
+
+  /** Both reductions' values and slopes, the sample's factor being a constant of the gradient. */
+  private static void assertLoss(
+      Normaliser normaliser, boolean vpFactor, SigmaWeight weight, Factor factor) {
+    SigmaDraw noise = new SigmaDraw.Table(LEVELS, 0);
+    try (Scope scope = Scope.open()) {
+      Tensor points = points();
+      float[] x = points.toFloats();
+      StepInput in = new StepInput(0, Rng.of(12), points, null);
+      double[] sigma = noise.draw(in, "match");
+      double[][] estimates = estimates(in, x, sigma);
+      for (Reduction reduction : Reduction.values()) {
+        MatchingConfig config =
+            Matchings.only(new Match(noise, normaliser, vpFactor, reduction, weight));
+        Matchings.Found found =
+            Matchings.found(
+                config,
+                in,
+                points,
+                points,
+                ExactDenoisers.gaussian(MEAN, VARIANCE),
+                ExactDenoisers.gaussian(BELIEVED_MEAN, BELIEVED_VARIANCE));
+        double shared = reduction == Reduction.SUM ? ROWS : 2 * ROWS;
+        for (int i = 0; i < x.length; i++) {
+          int first = i - i % 2;
+          double error =
+              (Math.abs(x[first] - estimates[0][first])
+                      + Math.abs(x[first + 1] - estimates[0][first + 1]))
+                  / 2;
+          double slope =
+              factor.of(sigma[i / 2], error) * (estimates[1][i] - estimates[0][i]) / shared;
+          String which = normaliser + " " + weight + " " + reduction + ", " + i;
+          assertEquals(slope, found.gradient()[i], 2e-5 * Math.abs(slope) + 1e-6, which);
+        }
+      }
+    }
+  }
+
+  /** DMD's equation 8 divides each sample's difference by mean |x − D_r|, over all coordinates. */
+  @Test
+  void eachSampleIsDividedByItsOwnError() {
+    assertLoss(Normaliser.PER_SAMPLE, false, SigmaWeight.SQUARED, (s, error) -> 1 / (error + 1e-5));
+    assertLoss(
+        Normaliser.PER_SAMPLE,
+        true,
+        SigmaWeight.SQUARED,
+        (s, error) -> 1 / Math.sqrt(1 + s * s) / (error + 1e-5));
+  }
+
+  @Test
+  void theExpectedErrorIsThatOfTheLevel() {
+    assertLoss(
+        Normaliser.EXPECTED,
+        false,
+        SigmaWeight.SQUARED,
+        (s, error) -> Math.sqrt(s * s + .25) / (s * .5));
+  }
+
+  @Test
+  void weightsMultiplyTheDivergence() {
+    assertLoss(Normaliser.NONE, false, SigmaWeight.SQUARED, (s, error) -> 1);
+    assertLoss(Normaliser.NONE, false, SigmaWeight.UNIT, (s, error) -> 1 / (s * s));
+    assertLoss(
+        Normaliser.NONE, false, SigmaWeight.EDM, (s, error) -> (s * s + .25) / (s * s * .25));
+    assertLoss(
+        Normaliser.PER_SAMPLE, false, SigmaWeight.UNIT, (s, error) -> 1 / (s * s) / (error + 1e-5));
+  }
+
+  /** Half the squared step: one sample of one coordinate, by hand. */
+  @Test
+  void theLossIsHalfTheSquaredStep() {
+    SigmaDraw noise = new SigmaDraw.Table(new double[] {1}, 0);
+    try (Scope scope = Scope.open()) {
+      Tensor x = Tensor.of(Device.cpu(), Shape.of(1, 1), new float[] {2});
+      StepInput in = new StepInput(0, Rng.of(13), x, null);
+      // Of equal variance, D_f − D_r = σ²/(v + σ²) (1 − m) whatever the noise.
+      Denoiser critic = ExactDenoisers.gaussian(new double[] {1}, new double[] {V});
+      MatchingConfig config =
+          Matchings.only(new Match(noise, Normaliser.NONE, false, Reduction.MEAN));
+      double step = 1.5 / 1.25;
+      assertEquals(
+          step * step / 2, Matchings.found(config, in, x, x, TEACHER, critic).loss(), 1e-6);
+    }
   }
 
   /**
-   * b' = −g (c − m), c' = κ (b − c) does not oscillate if κ ≥ 4g: why the critic has more steps.
-   * The closed form of the overshoot is exp(−π/√(4g/κ − 1)); five steps of Euler's in a hundred
-   * leave a percent.
+   * ∂KL/∂(b, a) between N(b, a² + σ²) and N(0.7, 0.5² + σ²) for x = a z + b, a = 1.1, b = −0.2, at
+   * two levels: without a weight the loss has just these slopes.
    */
   @Test
-  void aCriticFourTimesAsFastDoesNotOvershoot() {
-    for (double ratio : new double[] {.5, 1, 2}) {
-      double exact = Math.exp(-Math.PI / Math.sqrt(4 / ratio - 1));
-      assertEquals(exact, overshoot(ratio), .01, "κ/g = " + ratio);
-    }
-    for (double ratio : new double[] {4, 5, 10}) {
-      assertEquals(0, overshoot(ratio), 1e-4);
+  void theUnitWeightGivesTheDivergenceItself() {
+    int n = 200_000;
+    double[][] known = {{.3, -2.647059, 2.389140}, {1, -.72, .382262}};
+    Denoiser teacher = ExactDenoisers.gaussian(new double[] {.7}, new double[] {.25});
+    Denoiser critic = ExactDenoisers.gaussian(new double[] {-.2}, new double[] {1.21});
+    try (Scope scope = Scope.open()) {
+      Tensor z = Rng.of(14).normal(Device.cpu(), Shape.of(n, 1));
+      float[] drawn = z.toFloats();
+      Tensor x = z.mul(1.1f).add(-.2f);
+      StepInput in = new StepInput(0, Rng.of(15), x, null);
+      for (double[] each : known) {
+        SigmaDraw noise = new SigmaDraw.Table(new double[] {each[0]}, 0);
+        MatchingConfig config =
+            Matchings.only(
+                new Match(noise, Normaliser.NONE, false, Reduction.MEAN, SigmaWeight.UNIT));
+        float[] slope = Matchings.found(config, in, x, x, teacher, critic).gradient();
+        double[] sum = new double[2];
+        double[] squares = new double[2];
+        for (int i = 0; i < n; i++) {
+          double[] of = {slope[i], slope[i] * drawn[i]};
+          for (int k = 0; k < 2; k++) {
+            sum[k] += of[k];
+            squares[k] += of[k] * of[k];
+          }
+        }
+        for (int k = 0; k < 2; k++) {
+          assertEquals(each[k + 1], sum[k], 4 * Math.sqrt(squares[k]), "at " + each[0]);
+        }
+      }
     }
   }
 }

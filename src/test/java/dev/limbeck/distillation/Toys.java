@@ -42,6 +42,26 @@ final class Toys {
         batch);
   }
 
+  /** A generator that translates digits, with a transport term. */
+  DistributionMatching translation(long steps, int batch) {
+    SigmaDraw noise = new SigmaDraw.Lognormal(-1.2, 1.2);
+    MatchingConfig config =
+        DiffInstruct.Config.paper()
+            .loop()
+            .withIterations(steps)
+            .withMatch(
+                new MatchingConfig.Match(
+                    noise,
+                    MatchingConfig.Normaliser.PER_SAMPLE,
+                    false,
+                    MatchingConfig.Reduction.SUM,
+                    MatchingConfig.SigmaWeight.EDM))
+            .withInputs(MatchingConfig.Inputs.SOURCE)
+            .withTransport(new MatchingConfig.Transport(.5))
+            .withTraining(new MatchingConfig.Training(1e-3, 1e-3, 0.9, 0.01, 10, 5, 1, 100, 1, 0));
+    return new DistributionMatching("translation", config, teacher, batch);
+  }
+
   /** Every part of every method switched on. */
   Preset preset(long steps, int batch) {
     Preset preset =

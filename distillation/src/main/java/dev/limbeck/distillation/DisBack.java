@@ -29,6 +29,10 @@ import java.util.Optional;
  * teacher itself for all others. Nothing else changes at a switch: generator, critic and classifier
  * keep their weights and their optimizers' states. With N = 0 it is the base method, bit for bit.
  *
+ * <p>In a run with a folder the recorded weights are its files {@code node-1-disback+….safetensors}
+ * and so on, each read when its turn comes; a checkpoint then holds their checksums, and a run that
+ * goes on needs the files. Without a folder they stay in memory, and a checkpoint holds them.
+ *
  * <p>It is made from the paper's equations. The released code loads the recorded weights under
  * names that fit no network, so that its teacher never changes.
  *
@@ -111,9 +115,9 @@ public final class DisBack implements Distiller {
   private final SwitchedDenoiser switched;
 
   /** Recorded weights s'₁ … s'_{N−1}. */
-  private final List<Params> path = new ArrayList<>();
+  private final DegradationPath path;
 
-  /** The fixed network that recorded weights are copied to, and as what it stands in. */
+  /** The fixed network that recorded weights are put into, and as what it stands in. */
   private final NetworkDenoiser node;
 
   private final Denoiser standIn;
@@ -148,9 +152,7 @@ public final class DisBack implements Distiller {
     this.node = config.nodes > 1 ? this.base.freshCritic(teacher) : null;
     this.standIn = node == null ? null : teacher.guidedAlike(node);
     Params critic = this.base.critic().network().params();
-    for (int i = 1; i < config.nodes; i++) {
-      path.add(critic.copy());
-    }
+    this.path = new DegradationPath(name(), Math.max(0, config.nodes - 1), critic);
     this.degradation = new AdamW(critic, AdamW.Config.of((float) config.learningRate));
   }
 
@@ -181,6 +183,7 @@ public final class DisBack implements Distiller {
   @Override
   public void keepIn(Path folder) {
     base.keepIn(folder);
+    path.keepIn(folder);
   }
 
   @Override
@@ -192,7 +195,7 @@ public final class DisBack implements Distiller {
     } else {
       int target = config.target(iteration);
       if (target != loaded && target > 0) {
-        node.network().params().copyFrom(path.get(target - 1));
+        path.load(target, node.network().params());
         loaded = target;
       }
       switched.switchTo(target == 0 ? teacher.denoiser() : standIn);
@@ -203,7 +206,7 @@ public final class DisBack implements Distiller {
   /** Keeps the critic's weights where a node is due. */
   private void record(long step) {
     if (step > 0 && step % config.interval == 0) {
-      path.get((int) (step / config.interval) - 1).copyFrom(base.critic().network().params());
+      path.record((int) (step / config.interval));
     }
   }
 
@@ -299,9 +302,7 @@ public final class DisBack implements Distiller {
   @Override
   public Map<String, Params> networks() {
     Map<String, Params> all = new LinkedHashMap<>(base.networks());
-    for (int i = 0; i < path.size(); i++) {
-      all.put("path" + (i + 1), path.get(i));
-    }
+    all.putAll(path.networks());
     return all;
   }
 

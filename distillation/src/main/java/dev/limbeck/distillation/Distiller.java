@@ -28,8 +28,8 @@ public interface Distiller {
   long steps();
 
   /**
-   * Names the run's folder, before its first step: what is made once and from the teacher alone may
-   * be kept there.
+   * Names the run's folder, before its first step and before a checkpoint is read: what is made
+   * once and from the teacher alone may be kept there, and what a checkpoint then need not hold.
    */
   default void keepIn(Path folder) {}
 

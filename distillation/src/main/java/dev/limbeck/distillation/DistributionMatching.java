@@ -39,8 +39,13 @@ import java.util.Optional;
  * <pre>−w(σ) (D_f(x_σ) − D_r(x_σ)) / normaliser</pre>
  *
  * <p>which is, without normaliser, σ² times the gradient of the divergence KL(p_G ∗ N(0, σ²) ‖ p ∗
- * N(0, σ²)) where the critic is exact. Optional terms: a classifier that tells noised real from
- * noised generated samples, and regression on the teacher's own results for the same noise.
+ * N(0, σ²)) where the critic is exact; other weights than σ² are {@link
+ * MatchingConfig.SigmaWeight}'s. Optional terms: a classifier that tells noised real from noised
+ * generated samples, and regression on the teacher's own results for the same noise.
+ *
+ * <p>With {@link Inputs#SOURCE} the generator is given samples of another domain in place of noise,
+ * and with a {@link MatchingConfig.Transport} keeps what it makes of them near to them: regularised
+ * distribution matching distillation, unpaired translation in one step, {@link #translate}.
  *
  * <p>The generator's loss reaches the generator only, through the frozen classifier; the critic's
  * loss reaches critic and classifier. With several levels the critic sees the results of all levels
@@ -79,7 +84,10 @@ public final class DistributionMatching implements InputDriven {
    */
   private record Generated(Tensor images, Tensor labels, Tensor origin) {}
 
-  /** What a generator is given: noise of a level, and classes; and what its critic is told. */
+  /**
+   * What a generator is given: noise of a level, or a sample of the source, and classes; and what
+   * its critic is told.
+   */
   record GeneratorInput(Tensor noisy, Tensor level, Tensor labels, Tensor origin) {}
 
   /**
@@ -177,6 +185,12 @@ public final class DistributionMatching implements InputDriven {
   /** The inputs of the generator's later levels come from there, not from its own results. */
   @Override
   public void drawFrom(NoisyInputs inputs) {
+    if (config.inputs() == Inputs.SOURCE) {
+      throw new IllegalArgumentException(
+          name
+              + ": a generator with the inputs SOURCE is given clean samples, and takes no noisy"
+              + " inputs from elsewhere; SIMULATED and NOISED_DATA do");
+    }
     source = inputs;
     simulated = false;
   }
@@ -239,6 +253,11 @@ public final class DistributionMatching implements InputDriven {
   private GeneratorInput generatorInput(StepInput in, String use) {
     double[] levels = config.levels();
     int last = in.integers(NODE, levels.length)[0];
+    if (config.inputs() == Inputs.SOURCE) {
+      Tensor given = in.images();
+      Tensor level = Samplers.level(given, levels[last]);
+      return new GeneratorInput(given, level, classes > 0 ? in.labels() : null, origin(in, last));
+    }
     if (last > 0 && !simulated) {
       int[] node = new int[in.size()];
       Arrays.fill(node, last);
@@ -438,6 +457,25 @@ public final class DistributionMatching implements InputDriven {
     return result;
   }
 
+  /**
+   * What the result makes of samples of the source.
+   *
+   * @shape source and the result: [N,…]; labels: [N] or null
+   * @throws IllegalStateException if it was not given any in training: without {@link
+   *     Inputs#SOURCE}
+   */
+  public Tensor translate(Tensor source, Tensor labels) {
+    if (config.inputs() != Inputs.SOURCE) {
+      throw new IllegalStateException(
+          name
+              + ": a generator with the inputs SOURCE translates, one with "
+              + config.inputs()
+              + " does not");
+    }
+    return student().denoise(source, Samplers.level(source, config.levels()[0]), labels);
+  }
+
+  /** One that translates is to be given samples of the source over its level in place of noise. */
   @Override
   public Sampler sampler() {
     return Samplers.of(Samplers.Method.RENOISING, config.levels());

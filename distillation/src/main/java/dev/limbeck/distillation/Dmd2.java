@@ -23,13 +23,15 @@ import java.util.Arrays;
  * <ul>
  *   <li>∇ = E (D_f − D_r)/mean|x − D_r| ∂x/∂θ, section 4.1: {@link MatchingGradient#target};
  *       against closed forms in {@code MatchingGradientTest}.
- *   <li>Five critic steps for each of the generator's, section 4.2: {@link Critic}. A critic that
- *       follows at rate κ a generator that moves at rate g oscillates where κ &lt; 4g.
+ *   <li>Five critic steps for each of the generator's, section 4.2: {@link Critic}. A generator's
+ *       mean b that moves by its critic's c, b' = −g (c − m), which follows, c' = κ (b − c),
+ *       oscillates about the teacher's m where κ &lt; 4g, κ² − 4gκ being the discriminant.
  *   <li>GAN on noised samples, section 4.3: {@link Adversarial}; {@code Dmd2MixtureTest} has it
  *       correct a wrong teacher.
  *   <li>Backward simulation, section 4.5: {@link Inputs#SIMULATED}; a test has it ignore real data.
  *   <li>Switches for what others ship: {@link Rhythm#EITHER}, an unweighted critic and {@link
- *       MatchingConfig.Features#TEACHER} are FastGen's.
+ *       MatchingConfig.Features#TEACHER} are FastGen's; {@code Dmd2SwitchesTest} has what each
+ *       changes.
  *   <li>Curves: the critic's loss falls within the first hundred iterations and stays; the
  *       generator's is 0 at first (critic and teacher agree), rises, and then says nothing: the
  *       normaliser divides by what improves. With a classifier, the generator's share rises while

@@ -1,6 +1,7 @@
 package dev.limbeck.distillation;
 
 import dev.limbeck.distillation.diffusion.NoiseLevels;
+import dev.limbeck.distillation.diffusion.Preconditioning;
 import java.util.Arrays;
 
 /**
@@ -9,7 +10,7 @@ import java.util.Arrays;
  *
  * @param iterations of the loop; the generator steps in some of them, see {@link Critic#steps}
  * @param levels the generator's noise levels in descending order, one for a one-step generator
- * @param inputs where inputs of the levels after the first come from
+ * @param inputs what the generator is given
  */
 public record MatchingConfig(
     long iterations,
@@ -19,7 +20,30 @@ public record MatchingConfig(
     Critic critic,
     Adversarial adversarial,
     Regression regression,
+    Transport transport,
     Training training) {
+
+  /** Without a transport term. */
+  public MatchingConfig(
+      long iterations,
+      double[] levels,
+      Inputs inputs,
+      Match match,
+      Critic critic,
+      Adversarial adversarial,
+      Regression regression,
+      Training training) {
+    this(
+        iterations,
+        levels,
+        inputs,
+        match,
+        critic,
+        adversarial,
+        regression,
+        Transport.none(),
+        training);
+  }
 
   /** σ of Diff-Instruct's generator (released command). */
   private static final double NEAR_START = 1;
@@ -27,12 +51,22 @@ public record MatchingConfig(
   /** What the levels of several steps fall towards: the width of a mode, or of a stroke. */
   private static final double NEAR_END = 0.25;
 
-  /** Where the generator's noisy inputs come from; at the first level they are noise alone. */
+  /**
+   * What the generator is given. Noisy inputs are noise alone at the first level, and come from
+   * there at later ones.
+   */
   public enum Inputs {
     /** The generator's own results of the levels before, noised: no real data (DMD2, 4.5). */
     SIMULATED,
     /** Real data, noised (what DMD2 compares with). */
-    NOISED_DATA
+    NOISED_DATA,
+    /**
+     * The batches' samples as they are, without noise, at the one level: they are of another domain
+     * than the teacher's, and the generator translates them (RDMD). Their classes are what it is
+     * asked for. A batch is all that an iteration has of them, so that with {@link Rhythm#FRESH}
+     * both networks train on the same ones.
+     */
+    SOURCE
   }
 
   /** What the difference of the two estimates, D_f − D_r, is divided by. */
@@ -46,6 +80,40 @@ public record MatchingConfig(
      * points of few coordinates, whose own error says little [ours].
      */
     EXPECTED
+  }
+
+  /**
+   * w(σ) of the objective E w(σ) KL(p_G ∗ N(0, σ²) ‖ p ∗ N(0, σ²)), whose gradient is that of the
+   * divergence, (D_f − D_r)/σ², times w: what the difference D_f − D_r is multiplied by is w/σ².
+   */
+  public enum SigmaWeight {
+    /** σ²: the difference is left as it is (Diff-Instruct as released, DMD, DMD2, RDMD here). */
+    SQUARED {
+      @Override
+      double factor(double sigma) {
+        return 1;
+      }
+    },
+    /** 1: the divergence itself; small levels outweigh all others. */
+    UNIT {
+      @Override
+      double factor(double sigma) {
+        return 1 / (sigma * sigma);
+      }
+    },
+    /**
+     * σ² λ(σ), λ = (σ² + σ_d²)/(σ σ_d)² being EDM's weight of a squared error: between the two
+     * [ours].
+     */
+    EDM {
+      @Override
+      double factor(double sigma) {
+        return new Preconditioning.Edm().lossWeight(sigma);
+      }
+    };
+
+    /** w(σ)/σ². */
+    abstract double factor(double sigma);
   }
 
   /** How the squared error of the gradient's target is brought to one number. */
@@ -101,9 +169,19 @@ public record MatchingConfig(
    * @param noise levels at which generated samples are compared
    * @param vpFactor whether the gradient is multiplied by α = 1/√(1+σ²), as DMD's equation 7 has it
    *     on the variance-preserving process; the codes of DMD and DMD2 leave it out
+   * @param weight w(σ), before the normaliser
    */
   public record Match(
-      SigmaDraw noise, Normaliser normaliser, boolean vpFactor, Reduction reduction) {}
+      SigmaDraw noise,
+      Normaliser normaliser,
+      boolean vpFactor,
+      Reduction reduction,
+      SigmaWeight weight) {
+    /** With the weight σ². */
+    public Match(SigmaDraw noise, Normaliser normaliser, boolean vpFactor, Reduction reduction) {
+      this(noise, normaliser, vpFactor, reduction, SigmaWeight.SQUARED);
+    }
+  }
 
   /**
    * The critic's training.
@@ -165,6 +243,36 @@ public record MatchingConfig(
     /** No regression. */
     public static Regression none() {
       return new Regression(0, 0, new double[0], Metric.L2);
+    }
+
+    public boolean isOn() {
+      return weight > 0;
+    }
+  }
+
+  /**
+   * What it costs to move a sample of the source: λ E ‖G(x) − x‖², which ties a translation to what
+   * it is of. Without it whatever has the right distribution is as good; as λ falls to 0 the best
+   * generator becomes the optimal transport.
+   *
+   * <p>The norm is reduced as the match's squared error is: with {@link Reduction#SUM} it is the
+   * sum over coordinates, with {@link Reduction#MEAN} that sum and the match are both divided by
+   * their number, so that λ means the same with either.
+   *
+   * @param weight λ; 0 leaves the term out; it needs {@link Inputs#SOURCE}
+   * @paper Rakitin et al. 2024, arXiv 2406.14762
+   */
+  public record Transport(double weight) {
+    /** No transport term. */
+    public static Transport none() {
+      return new Transport(0);
+    }
+
+    public Transport {
+      if (!(weight >= 0 && weight < Double.POSITIVE_INFINITY)) {
+        throw new IllegalArgumentException(
+            "the transport term's weight has to be 0 or more, not " + weight);
+      }
     }
 
     public boolean isOn() {
@@ -241,6 +349,41 @@ public record MatchingConfig(
               + " pairs on "
               + Arrays.toString(grid));
     }
+    checkSource(levels, inputs, adversarial, regression, transport);
+  }
+
+  private static void checkSource(
+      double[] levels,
+      Inputs inputs,
+      Adversarial adversarial,
+      Regression regression,
+      Transport transport) {
+    if (inputs != Inputs.SOURCE) {
+      if (transport.isOn()) {
+        throw new IllegalArgumentException(
+            "a transport term says how far samples of a source are moved, and the inputs "
+                + inputs
+                + " have none: it needs the inputs SOURCE");
+      }
+      return;
+    }
+    if (levels.length > 1) {
+      throw new IllegalArgumentException(
+          "a generator with the inputs SOURCE takes one step, at one noise level, not at "
+              + Arrays.toString(levels));
+    }
+    if (adversarial.isOn()) {
+      throw new IllegalArgumentException(
+          "with the inputs SOURCE the batches are of the source, which a classifier would take for"
+              + " real data: its generatorWeight has to be 0, not "
+              + adversarial.generatorWeight);
+    }
+    if (regression.isOn()) {
+      throw new IllegalArgumentException(
+          "regression has pairs that begin in noise, of which a generator with the inputs SOURCE is"
+              + " given none: its weight has to be 0, not "
+              + regression.weight);
+    }
   }
 
   // ---- parts that several methods share ----
@@ -272,41 +415,46 @@ public record MatchingConfig(
 
   public MatchingConfig withIterations(long other) {
     return new MatchingConfig(
-        other, levels, inputs, match, critic, adversarial, regression, training);
+        other, levels, inputs, match, critic, adversarial, regression, transport, training);
   }
 
   public MatchingConfig withLevels(double... other) {
     return new MatchingConfig(
-        iterations, other, inputs, match, critic, adversarial, regression, training);
+        iterations, other, inputs, match, critic, adversarial, regression, transport, training);
   }
 
   public MatchingConfig withInputs(Inputs other) {
     return new MatchingConfig(
-        iterations, levels, other, match, critic, adversarial, regression, training);
+        iterations, levels, other, match, critic, adversarial, regression, transport, training);
   }
 
   public MatchingConfig withMatch(Match other) {
     return new MatchingConfig(
-        iterations, levels, inputs, other, critic, adversarial, regression, training);
+        iterations, levels, inputs, other, critic, adversarial, regression, transport, training);
   }
 
   public MatchingConfig withCritic(Critic other) {
     return new MatchingConfig(
-        iterations, levels, inputs, match, other, adversarial, regression, training);
+        iterations, levels, inputs, match, other, adversarial, regression, transport, training);
   }
 
   public MatchingConfig withAdversarial(Adversarial other) {
     return new MatchingConfig(
-        iterations, levels, inputs, match, critic, other, regression, training);
+        iterations, levels, inputs, match, critic, other, regression, transport, training);
   }
 
   public MatchingConfig withRegression(Regression other) {
     return new MatchingConfig(
-        iterations, levels, inputs, match, critic, adversarial, other, training);
+        iterations, levels, inputs, match, critic, adversarial, other, transport, training);
+  }
+
+  public MatchingConfig withTransport(Transport other) {
+    return new MatchingConfig(
+        iterations, levels, inputs, match, critic, adversarial, regression, other, training);
   }
 
   public MatchingConfig withTraining(Training other) {
     return new MatchingConfig(
-        iterations, levels, inputs, match, critic, adversarial, regression, other);
+        iterations, levels, inputs, match, critic, adversarial, regression, transport, other);
   }
 }

@@ -14,6 +14,7 @@ import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.op.MatchingTarget;
 import dev.limbeck.tensor.Dropout;
 import dev.limbeck.tensor.Tensor;
+import java.util.Arrays;
 
 /**
  * Where {@link DistributionMatching} moves generated samples: by what critic and teacher differ.
@@ -21,9 +22,9 @@ import dev.limbeck.tensor.Tensor;
 final class MatchingGradient {
   private final MatchingConfig config;
   private final Denoiser teacher;
-  private final NetworkDenoiser critic;
+  private final Denoiser critic;
 
-  MatchingGradient(MatchingConfig config, Denoiser teacher, NetworkDenoiser critic) {
+  MatchingGradient(MatchingConfig config, Denoiser teacher, Denoiser critic) {
     this.config = config;
     this.teacher = teacher;
     this.critic = critic;
@@ -45,22 +46,32 @@ final class MatchingGradient {
     return rate == 0 ? Dropout.off() : new Dropout((float) rate, in.stream(stream).nextKey());
   }
 
-  /** Half the weighted squared distance of generated samples to where they should move. */
+  /**
+   * Half the weighted squared distance of generated samples to where they should move, and what it
+   * costs to move them away from the source.
+   */
   Var loss(StepInput in, Var x, GeneratorInput of) {
     MatchingConfig.Match match = config.match();
     double[] sigma = match.noise().draw(in, "match");
     double[] weight = new double[sigma.length];
     int width = x.value().size() / weight.length;
+    int summed = match.reduction() == Reduction.SUM ? width : 1;
     for (int i = 0; i < weight.length; i++) {
-      weight[i] = weight(sigma[i]) * (match.reduction() == Reduction.SUM ? width : 1);
+      weight[i] = weight(sigma[i]) * summed;
     }
     Tensor target = target(in, x.value(), in.perSample(sigma), of);
-    return RowOps.meanSquaredError(x, target, in.perSample(weight));
+    Var loss = RowOps.meanSquaredError(x, target, in.perSample(weight));
+    if (!config.transport().isOn()) {
+      return loss;
+    }
+    Arrays.fill(weight, config.transport().weight() * summed);
+    return loss.add(RowOps.meanSquaredError(x, of.noisy(), in.perSample(weight)));
   }
 
   /** Half, times what the gradient is multiplied by at this level. */
   double weight(double sigma) {
     double w = config.match().vpFactor() ? 1 / Math.sqrt(1 + sigma * sigma) : 1;
+    w *= config.match().weight().factor(sigma);
     if (config.match().normaliser() == Normaliser.EXPECTED) {
       w /= new Preconditioning.Edm().out(sigma);
     }
