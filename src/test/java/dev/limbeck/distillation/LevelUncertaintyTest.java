@@ -133,9 +133,11 @@ class LevelUncertaintyTest {
   private static double[] loss(ContinuousConsistency method, StepInput in) {
     method.networks().values().forEach(Params::zeroGradients);
     Params student = method.networks().get("student");
-    try (Tape tape = Tape.open(method.objectives().get(0).optimizers().stream()
-        .flatMap(optimizer -> optimizer.params().list().stream())
-        .toList())) {
+    try (Tape tape =
+        Tape.open(
+            method.objectives().get(0).optimizers().stream()
+                .flatMap(optimizer -> optimizer.params().list().stream())
+                .toList())) {
       Var loss = tape.retain(method.objectives().get(0).loss(tape, in));
       tape.backward(loss);
       return new double[] {loss.value().item(), student.globalNorm()};

@@ -127,8 +127,7 @@ class StochasticGuidanceTest {
       GuidedDistillationTest.train(method, device);
       double[] half = NoiseLevels.halve(LEVELS);
       double[] few = NoiseLevels.halve(half);
-      assertEquals(
-          Samplers.of(Samplers.Method.DOUBLE_STEPS, few).text(), method.sampler().text());
+      assertEquals(Samplers.of(Samplers.Method.DOUBLE_STEPS, few).text(), method.sampler().text());
       assertEquals(4, Editing.levels(method.sampler()).length - 1);
       for (double w : new double[] {1, 3}) {
         for (int node = 0; node < 4; node++) {
