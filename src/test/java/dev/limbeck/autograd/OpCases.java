@@ -30,11 +30,6 @@ final class OpCases {
     return rows;
   }
 
-  /** All but conversions, which round gradients and tangents, each in its own way. */
-  static List<OpCase> unrounded() {
-    return all().stream().filter(row -> !row.op().equals("to")).toList();
-  }
-
   private static List<Shape> shapes(int[]... sizes) {
     List<Shape> shapes = new ArrayList<>();
     for (int[] each : sizes) {

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
+import dev.limbeck.distillation.Methods;
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.cpu.CpuDevice;
@@ -25,6 +26,7 @@ import java.util.TreeSet;
 import java.util.zip.GZIPInputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Param;
@@ -78,31 +80,28 @@ class BenchmarksTest {
     assertEquals(SIMD ? 4 : 0, images.images);
   }
 
+  /** The benchmark's own list. */
+  static String[] methods() throws ReflectiveOperationException {
+    return MethodBench.class.getField("method").getAnnotation(Param.class).value();
+  }
+
   @ParameterizedTest
-  @ValueSource(
-      strings = {
-        "edm",
-        "pd",
-        "guided",
-        "cd",
-        "ct",
-        "ict",
-        "ect",
-        "scm",
-        "sct",
-        "meanflow",
-        "lcm",
-        "diff-instruct",
-        "dmd",
-        "dmd2",
-        "ddil+pd",
-        "disback+dmd2"
-      })
+  @MethodSource
   void methods(String method) throws ReflectiveOperationException {
     MethodBench bench = new MethodBench();
     bench.method = method;
     bench.batch = 4;
     runAll(bench, new JobBench.Images());
+  }
+
+  /** Its first steps, or what it does later. */
+  @Test
+  void everyMethodIsMeasured() throws ReflectiveOperationException {
+    Set<String> missing = new TreeSet<>(Methods.allNames());
+    for (String method : methods()) {
+      missing.remove(method.split("/")[0]);
+    }
+    assertEquals(Set.of(), missing);
   }
 
   @Test

@@ -9,6 +9,7 @@ import static dev.limbeck.distillation.ConsistencyToys.input;
 import static dev.limbeck.distillation.ConsistencyToys.mlp;
 import static dev.limbeck.distillation.ConsistencyToys.teacher;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.limbeck.autograd.RowOps;
 import dev.limbeck.autograd.Tape;
@@ -130,13 +131,18 @@ class ConsistencyMapsTest {
   }
 
   /** f(x, σ) = s·m(σ)·x for a given m, as the raw answer of a network with the one parameter s. */
-  private record Scaled(Params params, Preconditioning by, DoubleUnaryOperator map)
-      implements Network {
+  record Scaled(Params params, Preconditioning by, DoubleUnaryOperator map) implements Network {
     static Teacher.Blueprint blueprint(Device device, DoubleUnaryOperator map) {
+      return blueprint(
+          device, new Preconditioning.Consistency(Preconditioning.Edm.SIGMA_DATA, MIN), map);
+    }
+
+    /** Under a preconditioning that tells networks ln(σ)/4. */
+    static Teacher.Blueprint blueprint(Device device, Preconditioning by, DoubleUnaryOperator map) {
       return guided ->
           new Scaled(
               Params.builder().add("s", Shape.of(1), Init.ones()).build(device, Rng.of(0)),
-              new Preconditioning.Consistency(Preconditioning.Edm.SIGMA_DATA, MIN),
+              by,
               map);
     }
 
@@ -148,7 +154,7 @@ class ConsistencyMapsTest {
       for (int i = 0; i < noise.length; i++) {
         double sigma = Math.exp(4 * noise[i]);
         double out = by.out(sigma) * by.in(sigma);
-        boolean boundary = sigma < 1.001 * MIN;
+        boolean boundary = by instanceof Preconditioning.Consistency && sigma < 1.001 * MIN;
         scaled[i] = boundary ? 0 : (float) (map.applyAsDouble(sigma) / out);
         rest[i] = boundary ? 0 : (float) (-by.skip(sigma) / out);
       }
@@ -221,6 +227,76 @@ class ConsistencyMapsTest {
       double off = gradient(training(18, Scaled.blueprint(device, map(factors, 1.2))), in);
       // Residuals have mean 0 given x; 50,000 of them leave under a percent.
       assertEquals(0, best, .1 * Math.abs(off));
+    }
+  }
+
+  /** Improved training as published, on one point of data; f(x, σ) = s m(σ) x. */
+  private static ImprovedConsistencyTraining improved(Device device, DoubleUnaryOperator map) {
+    return new ImprovedConsistencyTraining(
+        ImprovedConsistencyTraining.Config.paper(),
+        teacher(GAUSSIAN, Scaled.blueprint(device, map)),
+        1);
+  }
+
+  private static StepInput onePoint(Device device, int count) {
+    return new StepInput(0, Rng.of(2), Tensor.zeros(device, Shape.of(count, 3)), null);
+  }
+
+  private static double loss(ConsistencyLearning method, StepInput in) {
+    try (Tape tape = Tape.open(method.networks().get("student").list())) {
+      return method.objectives().get(0).loss(tape, in).value().item();
+    }
+  }
+
+  /**
+   * Where all data are 0, paths are straight and end at f(x, σ) = ε x/σ: improved training is at
+   * rest there, and moves a map of another size back.
+   */
+  @Test
+  void improvedTrainingRestsAtTheExactMap() {
+    try (CpuDevice device = CpuDevice.open(true, 1);
+        Scope scope = Scope.open()) {
+      StepInput in = onePoint(device, 2000);
+      ImprovedConsistencyTraining exact = improved(device, sigma -> MIN / sigma);
+      ImprovedConsistencyTraining other = improved(device, sigma -> 1.1 * MIN / sigma);
+      ImprovedConsistencyTraining small = improved(device, sigma -> .9 * MIN / sigma);
+      double size = loss(other, in);
+      assertTrue(size > 0);
+      // Rounding of x up to 80 in answers of .002.
+      assertEquals(0, loss(exact, in), 1e-3 * size);
+      double back = gradient(other, in);
+      assertTrue(back > 0 && gradient(small, in) < 0);
+      assertEquals(0, gradient(exact, in), .01 * back);
+    }
+  }
+
+  /**
+   * The same with f = √(ε/σ) x: the answers differ by √ε (√t − √r) n, so that the published loss is
+   * known, (√(ε (√t − √r)² ‖n‖² + c²) − c)/(t − r) with c = 0.00054 √3, but at r = ε, where f = x.
+   */
+  @Test
+  void improvedTrainingHasThePublishedLoss() {
+    try (CpuDevice device = CpuDevice.open(true, 1);
+        Scope scope = Scope.open()) {
+      int count = 500;
+      StepInput in = onePoint(device, count);
+      ImprovedConsistencyTraining method =
+          improved(device, sigma -> Math.sqrt(MIN / Math.max(MIN, sigma)));
+      ConsistencyLearning.Pair pair = method.pair(in);
+      float[] noise = in.noise(ConsistencyLearning.NOISE).toFloats();
+      double c = .00054 * Math.sqrt(3);
+      double expected = 0;
+      for (int i = 0; i < count; i++) {
+        double t = pair.t()[i];
+        double r = pair.r()[i];
+        double apart = Math.sqrt(MIN) * (Math.sqrt(t) - Math.sqrt(r));
+        double square = 0;
+        for (int j = 0; j < 3; j++) {
+          square += Math.pow(apart * noise[3 * i + j], 2);
+        }
+        expected += (Math.sqrt(square + c * c) - c) / (t - r) / count;
+      }
+      assertEquals(expected, loss(method, in), 2e-4 * expected);
     }
   }
 }

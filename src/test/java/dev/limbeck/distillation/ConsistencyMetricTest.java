@@ -152,4 +152,25 @@ class ConsistencyMetricTest {
             IllegalArgumentException.class, () -> value(new ConsistencyMetric.Features(), 1, 1));
     assertTrue(e.getMessage().contains("compares grey images"), e.getMessage());
   }
+
+  /** The feature network saw grey digits: three channels are none of them. */
+  @Test
+  void colourImagesHaveNoFeatures() {
+    try (CpuDevice device = CpuDevice.open(true, 1);
+        Scope scope = Scope.open()) {
+      Tensor colour = Tensor.zeros(device, Shape.of(1, 8, 8, 3));
+      Tensor one = Tensor.of(device, Shape.of(1), 1f);
+      ConsistencyMetric paper = ConsistencyTraining.Config.paper().metric();
+      assertEquals(paper, ConsistencyDistillation.Config.paper().metric());
+      ConsistencyMetric.Distance distance = paper.on(device);
+      IllegalArgumentException e =
+          assertThrows(
+              IllegalArgumentException.class,
+              () -> distance.between(Var.constant(colour), colour, one));
+      assertEquals(
+          "the feature metric compares grey images [N,H,W,1], not samples [1,8,8,3]; other data fit"
+              + " squared L2, L1, Huber or pseudo-Huber",
+          e.getMessage());
+    }
+  }
 }

@@ -157,16 +157,53 @@ class LatentConsistencyTest {
     }
   }
 
-  /** What a perfect student answers: the teacher's step from node to node, down to t = 0. */
+  /**
+   * What a perfect student answers at the noisiest node: with a student that answers its input, the
+   * method's own target is the state that its teacher's step leads to, from each node to the next
+   * and down to z at t = 0.
+   */
   private static float[] perfect(CpuDevice device, int stride, double w) {
     Config config = config(stride, 1, Boundary.EFFECTIVE, SQUARES);
+    Preconditioning edm = new Preconditioning.Edm();
+    Teacher teacher =
+        new Teacher(
+            GuidedDistillationTest.EXACT,
+            null,
+            ConsistencyMapsTest.Scaled.blueprint(device, edm, sigma -> 1),
+            edm,
+            Shape.of(2),
+            2);
+    LatentConsistency method = new LatentConsistency(config, teacher, SAMPLES);
+    double[] weights = new double[SAMPLES];
+    Arrays.fill(weights, w);
+    float[] x = start(device, config).toFloats();
+    for (int step = 0; step < config.nodes(); step++) {
+      int[] node = new int[SAMPLES];
+      Arrays.fill(node, step);
+      try (Scope scope = Scope.open()) {
+        Tensor state = Tensor.of(device, Shape.of(SAMPLES, 2), x);
+        StepInput in = new StepInput(0, Rng.of(1), state, labels(device));
+        NoisyInputs.Noisy noisy = new NoisyInputs.Noisy(state, in.labels(), weights);
+        x = method.wanted(noisy, node, in).toFloats();
+      }
+    }
+    return x;
+  }
+
+  /** Noise of the highest node. */
+  private static Tensor start(CpuDevice device, Config config) {
+    Tensor noise = Rng.of(8).normal(device, Shape.of(SAMPLES, 2));
+    return noise.mul((float) config.grid()[0]);
+  }
+
+  /** Where the guided flow leads from there: Heun's steps over all thousand times. */
+  private static float[] flow(CpuDevice device, double w) {
+    Config config = config(1, 1, Boundary.EFFECTIVE, SQUARES);
     try (Scope scope = Scope.open()) {
-      double[] grid = Arrays.copyOf(config.grid(), config.nodes() + 1);
-      grid[config.nodes()] = config.table()[0];
-      Tensor noise = Rng.of(8).normal(device, Shape.of(SAMPLES, 2));
-      Denoiser guided =
-          GuidanceWeights.guided(GuidedDistillationTest.EXACT, Samplers.level(noise, w));
-      return Samplers.euler(guided, noise.mul((float) grid[0]), grid, labels(device)).toFloats();
+      Tensor x = start(device, config);
+      Denoiser guided = GuidanceWeights.guided(GuidedDistillationTest.EXACT, Samplers.level(x, w));
+      return Samplers.heun(guided, x, config.grid(), labels(device), Samplers.Churn.none(), null)
+          .toFloats();
     }
   }
 
@@ -182,17 +219,17 @@ class LatentConsistencyTest {
     return Math.sqrt(sum / a.length);
   }
 
-  /** The error of the map that is learnt is O(k). */
+  /** The error of the map that the method's targets define, to the flow's, is O(k). */
   @ParameterizedTest
   @CsvSource({"0", "1", "3"})
   void theErrorOfTheMapIsProportionalToTheStride(double w) {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
-      float[] exact = perfect(device, 1, w);
+      float[] exact = flow(device, w);
       double at10 = distance(perfect(device, 10, w), exact);
       double at20 = distance(perfect(device, 20, w), exact);
       double at50 = distance(perfect(device, 50, w), exact);
-      assertEquals(1, Math.log(at20 / at10) / Math.log(2), .2, "10 to 20");
-      assertEquals(1, Math.log(at50 / at20) / Math.log(2.5), .2, "20 to 50");
+      assertEquals(1, Math.log(at20 / at10) / Math.log(2), .05, "10 to 20");
+      assertEquals(1, Math.log(at50 / at20) / Math.log(2.5), .05, "20 to 50");
     }
   }
 
@@ -245,7 +282,8 @@ class LatentConsistencyTest {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
       double one = error(device, trained(device, 1, 1000, HUBER), 1, 1);
       double twenty = error(device, trained(device, 20, 1000, HUBER), 1, 1);
-      assertTrue(twenty < one / 2, one + " and " + twenty);
+      // A twentieth, of which another order of sums may leave a fifteenth.
+      assertTrue(twenty < one / 15, one + " and " + twenty);
     }
   }
 }

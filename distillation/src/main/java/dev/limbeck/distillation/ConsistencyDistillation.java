@@ -64,7 +64,12 @@ public final class ConsistencyDistillation extends ConsistencyLearning implement
       double targetDecay) {
     private static final int PAPER_NODES = 18;
 
-    /** The paper's settings for CIFAR-10. */
+    /**
+     * The paper's settings for CIFAR-10, but for its metric: in the place of LPIPS stands {@link
+     * ConsistencyMetric.Features}, whose network knows grey images alone. Training on images of
+     * three channels is refused with it; they need another metric, such as {@link
+     * ConsistencyMetric.PseudoHuber#paper}.
+     */
     public static Config paper() {
       return new Config(
           Training.paper(800_000, 4e-4, .9999, 0),

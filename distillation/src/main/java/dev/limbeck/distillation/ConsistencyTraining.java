@@ -59,7 +59,12 @@ public final class ConsistencyTraining extends ConsistencyLearning {
       double sigmaMin,
       double sigmaMax,
       boolean warmStart) {
-    /** The paper's settings for CIFAR-10. */
+    /**
+     * The paper's settings for CIFAR-10, but for its metric: in the place of LPIPS stands {@link
+     * ConsistencyMetric.Features}, whose network knows grey images alone. Training on images of
+     * three channels is refused with it; they need another metric, such as {@link
+     * ConsistencyMetric.PseudoHuber#paper}.
+     */
     public static Config paper() {
       return new Config(
           Training.paper(800_000, 4e-4, .9999, 0),

@@ -53,7 +53,8 @@ import java.util.Optional;
  * <p>Where it is: the process {@link #at}, g {@link #tangent}, its normalisation {@link
  * #normalised}, the loss {@link #loss}. What tests it: ContinuousConsistencyTest compares g with
  * the closed form for a Gaussian and with differences along the flow, finds no gradient at the
- * exact map, and samples after training in one and two steps.
+ * exact map, and samples after training in one and two steps; LevelUncertaintyTest compares what u
+ * makes of the loss.
  *
  * <p>The loss: the error of each step is g/(‖g‖ + c) itself, and once u has settled, in the first
  * hundreds of steps, L is 1 + E ln(‖g‖²/(‖g‖ + c)²/D). It rises in the warm-up, as g gets its

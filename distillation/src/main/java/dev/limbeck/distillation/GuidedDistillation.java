@@ -50,7 +50,9 @@ import java.util.Map;
  *   <li>stage 2: {@link ProgressiveDistillation}'s target, told w; from the same noise as many
  *       guided steps, {@code fewStepsLandWhereManyGuidedOnesDo}
  *   <li>steps over two intervals, the last over one: {@code ProgressiveDistillation.steps}; {@code
- *       stepsOfDoubleLength}, {@code stochasticStudentsRemoveTheBiasOfDoubleSteps}
+ *       stepsOfDoubleLength}, {@code stochasticStudentsRemoveTheBiasOfDoubleSteps}, and with an
+ *       exact teacher before and after training, {@code StochasticGuidanceTest}
+ *   <li>ω: {@link Weighting}; {@code LossWeightsTest}
  *   <li>encoding: {@link Config#encoder}; there and back, and into the other class, {@code
  *       fewStepsEncodeAndTransfer}
  * </ul>

@@ -17,8 +17,9 @@ import dev.limbeck.distillation.diffusion.Preconditioning;
  * <p><b>Card.</b> p(i): {@link ConsistencySchedule.LogNormal}; N(k): {@link
  * ConsistencySchedule.Doubling}; the metric: {@link ConsistencyMetric.PseudoHuber}, over the whole
  * sample as in the paper or over elements as in some code; pairs: {@link #pair}. Tests: {@code
- * ConsistencyScheduleTest}, {@code ConsistencyLearningTest}, {@code ConsistencyMixtureTest}. The
- * loss jumps where N doubles and is flat between: weights grow as differences shrink. What goes
+ * ConsistencyScheduleTest}, {@code ConsistencyLearningTest}, {@code ConsistencyMapsTest} (the
+ * published loss, and no gradient at the exact map of one point), {@code ConsistencyMixtureTest}.
+ * The loss jumps where N doubles and is flat between: weights grow as differences shrink. What goes
  * wrong: a sign error in m, −1.1; large noise is drawn rarely (one in 190 above σ = 40), so that
  * one-step samples come last; the metric's bias in few dimensions, as for {@code ct}.
  *

@@ -47,7 +47,8 @@ import java.util.Optional;
  *   <li>nodes kj − 1, and those of sampling: {@link Config#times}; {@code inferenceNodes}
  *   <li>x_t', f_θ⁻ at t', and z at t' = 0: {@code wanted}; {@code
  *       theTargetAtTheBoundaryIsTheState}, {@code boundaries}
- *   <li>error of the map of order k: {@code theErrorOfTheMapIsProportionalToTheStride}
+ *   <li>error of the map of order k: {@code theErrorOfTheMapIsProportionalToTheStride}, which
+ *       follows the targets of {@code wanted} from node to node
  *   <li>w told to the student: {@code oneStepFollowsTheTrajectoryOfEachWeight}
  *   <li>skipping: with k = 20 a thousand iterations come to a twentieth of the error that k = 1
  *       leaves, {@code strideMakesTrainingConverge}

@@ -39,10 +39,11 @@ import java.util.function.Function;
  * <p><b>Card.</b> x', x'': {@link SolverSteps}; x̃: {@link #target}; the weight: {@link Weighting};
  * schedules: {@link NoiseLevels}. Tests: {@code ProgressiveDistillationTest} (exact students keep
  * the first teacher's samples, and the deviation .976187 of 64 steps, through all halvings; every
- * parameterisation), {@code GaussianTest}. The loss falls within each halving and is larger in the
- * next, as steps grow. What goes wrong: pure ε-prediction at few steps, where x₀ = (z − b ε)/a
- * magnifies errors; raw SNR in place of max(1, SNR); too short last halvings, whose maps are the
- * hardest; learning rates that do not restart with each halving.
+ * parameterisation), {@code GaussianTest}, {@code LossWeightsTest}, {@code LearningRatesTest}
+ * (rates and optimizers begin anew). The loss falls within each halving and is larger in the next,
+ * as steps grow. What goes wrong: pure ε-prediction at few steps, where x₀ = (z − b ε)/a magnifies
+ * errors; raw SNR in place of max(1, SNR); too short last halvings, whose maps are the hardest;
+ * learning rates that do not restart with each halving.
  *
  * @paper Salimans and Ho 2022, arXiv 2202.00512, algorithm 2
  */
