@@ -194,7 +194,8 @@ public final class DistillJob {
     return new TrainJob(o, watcher);
   }
 
-  private Distiller create(String method, Model teacher) {
+  /** The method of a name, ready to distil a teacher by this job's settings. */
+  Distiller create(String method, Model teacher) {
     Teacher source = teacher.teacher().guided(options.guidance);
     // Latents lie beyond the bounds of images.
     boolean bounded = codec(options) == Codec.IDENTITY;
