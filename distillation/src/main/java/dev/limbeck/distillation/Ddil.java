@@ -227,6 +227,11 @@ public final class Ddil implements Distiller {
     return base.guidance();
   }
 
+  /** Where the base takes its inputs from. */
+  NoisyInputs inputs() {
+    return mixture;
+  }
+
   /** The method whose student is trained. */
   public InputDriven base() {
     return base;
