@@ -44,8 +44,7 @@ class DdilExactTest {
     private final boolean guided;
     private final Params params;
 
-    Linear(
-        CpuDevice device, Preconditioning around, DoubleUnaryOperator factor, boolean guided) {
+    Linear(CpuDevice device, Preconditioning around, DoubleUnaryOperator factor, boolean guided) {
       this.around = around;
       this.factor = factor;
       this.guided = guided;

@@ -82,8 +82,7 @@ class DdilSourcesTest {
           String what = source + " at step " + steps[i];
           double share = expected[i][source.ordinal()];
           assertEquals(share, drawn.share[source.ordinal()], .014, what);
-          double refresh =
-              source == Source.FORWARD ? 0 : source == Source.STUDENT ? .5 : .1;
+          double refresh = source == Source.FORWARD ? 0 : source == Source.STUDENT ? .5 : .1;
           assertEquals(refresh * share, drawn.writes[source.ordinal()], .011, what);
         }
         int written = Arrays.stream(drawn.slots).sum();
@@ -153,8 +152,7 @@ class DdilSourcesTest {
           int[] second = new int[BATCH];
           Arrays.fill(second, 1);
           StepInput in = new FarAway(device).at(3);
-          NoisyInputs.Noisy noisy =
-              base.given().get(0).at(in, nodes, second, new double[BATCH]);
+          NoisyInputs.Noisy noisy = base.given().get(0).at(in, nodes, second, new double[BATCH]);
           float[] x = noisy.x().toFloats();
           int[] labels = noisy.labels().toInts();
           // Of an Euler step from 10 to 1, nine tenths are the estimate; the rest is noise of 1.
@@ -203,8 +201,7 @@ class DdilSourcesTest {
         assertEquals(1, dmd2("dmd2", device, preset, null).sampler().evaluations());
         for (int steps : new int[] {1, 2}) {
           Preset asked = preset.withSampleSteps(steps);
-          assertEquals(
-              steps, dmd2("ddil+dmd2", device, asked, null).sampler().evaluations());
+          assertEquals(steps, dmd2("ddil+dmd2", device, asked, null).sampler().evaluations());
         }
       }
     }
@@ -217,10 +214,8 @@ class DdilSourcesTest {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
       Map<Source, List<Float>> found = new HashMap<>();
       for (Source source : Source.values()) {
-        List<Float> near =
-            losses(dmd2("ddil+dmd2", device, few, source), new FarAway(device, 0));
-        List<Float> far =
-            losses(dmd2("ddil+dmd2", device, few, source), new FarAway(device, 10));
+        List<Float> near = losses(dmd2("ddil+dmd2", device, few, source), new FarAway(device, 0));
+        List<Float> far = losses(dmd2("ddil+dmd2", device, few, source), new FarAway(device, 10));
         assertEquals(source != Source.FORWARD, near.equals(far), source + "");
         found.put(source, far);
       }

@@ -368,7 +368,8 @@ class DdilTest {
       assertTrue(said.contains("ddil does not fit ct, which takes no noisy inputs"), said);
     }
     assertThrows(
-        IllegalArgumentException.class, () -> new Ddil.Config(1.5, 0, 0, 0, 0, 1, 1, Rule.NONE, Rule.NONE));
+        IllegalArgumentException.class,
+        () -> new Ddil.Config(1.5, 0, 0, 0, 0, 1, 1, Rule.NONE, Rule.NONE));
   }
 
   private static String refused(Executable what) {

@@ -128,8 +128,7 @@ class DdilThresholdingTest {
 
   private static float[] estimate(
       String base, Preset preset, CpuDevice device, Tensor x, double[] weights) {
-    Ddil ddil =
-        (Ddil) Methods.of("ddil+" + base).create(preset, teacher(device, OUTSIDE));
+    Ddil ddil = (Ddil) Methods.of("ddil+" + base).create(preset, teacher(device, OUTSIDE));
     Denoiser learnt = ddil.base().chain().estimates().teacher(0, weights);
     return learnt.denoise(x, Samplers.level(x, 1), null).slice(0, 0, 1).toFloats();
   }

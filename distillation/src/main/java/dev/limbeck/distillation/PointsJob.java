@@ -228,8 +228,7 @@ public final class PointsJob {
     }
     List<Row> rows = new ArrayList<>();
     found.forEach(
-        (steps, scored) ->
-            rows.add(row(method, scored, shifts.getOrDefault(steps, List.of()))));
+        (steps, scored) -> rows.add(row(method, scored, shifts.getOrDefault(steps, List.of()))));
     grid.row(method, images(found));
     return rows;
   }

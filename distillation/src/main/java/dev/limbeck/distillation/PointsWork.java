@@ -150,8 +150,7 @@ final class PointsWork {
     try (Scope scope = Scope.open()) {
       Shape shape = Shape.of(2 * SHIFT_POINTS, scaled.dimension());
       Tensor real = Tensor.constant(device, shape, drawn.points());
-      int[] first =
-          drawn.labels() == null ? null : Arrays.copyOf(drawn.labels(), SHIFT_POINTS);
+      int[] first = drawn.labels() == null ? null : Arrays.copyOf(drawn.labels(), SHIFT_POINTS);
       Tensor classes =
           first == null ? null : Tensor.constant(device, Shape.of(SHIFT_POINTS), first);
       double[] levels = Editing.levels(sampler);

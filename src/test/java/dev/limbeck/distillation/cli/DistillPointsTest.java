@@ -54,8 +54,7 @@ class DistillPointsTest {
     return Json.parseObject(Files.readString(out.resolve("metrics.json")));
   }
 
-  private static final List<String> MEASURES =
-      List.of("within_mode_w2", "mass_error", "outliers");
+  private static final List<String> MEASURES = List.of("within_mode_w2", "mass_error", "outliers");
 
   /** A student's row in the metrics, by its method and its number of steps. */
   private static Map<String, Map<String, Object>> students(Path out) throws IOException {
