@@ -48,8 +48,7 @@ class ReflectedTrainingTest {
   }
 
   private static ReflectedTraining trained(CpuDevice device, long steps, float shift) {
-    ReflectedTraining.Config config =
-        new ReflectedTraining.Config(steps, 3e-3, .05, 3, 3000, 30);
+    ReflectedTraining.Config config = new ReflectedTraining.Config(steps, 3e-3, .05, 3, 3000, 30);
     ReflectedTraining training =
         new ReflectedTraining(
             config, guided -> new Mlp(Mlp.Config.toy(2, 0), device, Rng.of(4)), BATCH);
@@ -89,8 +88,7 @@ class ReflectedTrainingTest {
       }
       try (Scope scope = Scope.open()) {
         Tensor noise = Rng.of(5).normal(device, Shape.of(1000, 2));
-        float[] made =
-            training.sampler().sample(training.student(), noise, null, null).toFloats();
+        float[] made = training.sampler().sample(training.student(), noise, null, null).toFloats();
         int first = 0;
         int near = 0;
         for (int i = 0; i < 1000; i++) {

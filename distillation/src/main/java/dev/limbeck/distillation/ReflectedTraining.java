@@ -199,8 +199,7 @@ public final class ReflectedTraining implements Distiller {
     public Tensor sample(Denoiser denoiser, Tensor noise, Tensor labels, Rng rng, long firstRow) {
       try (Scope scope = Scope.open()) {
         Tensor start = ReflectedDiffusion.reflect(noise.mul((float) sigmas[0]));
-        return scope.keep(
-            ReflectedDiffusion.sampleOde(score(denoiser), start, sigmas, labels));
+        return scope.keep(ReflectedDiffusion.sampleOde(score(denoiser), start, sigmas, labels));
       }
     }
 
