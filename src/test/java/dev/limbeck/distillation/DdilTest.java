@@ -11,6 +11,7 @@ import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.distillation.diffusion.Samplers;
+import dev.limbeck.distillation.diffusion.Thresholding.Rule;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.nn.Mlp;
@@ -22,15 +23,21 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 
 class DdilTest {
-  private static final int BATCH = 256;
-  private static final Denoiser EXACT =
+  static final int BATCH = 256;
+  static final Denoiser EXACT =
       ExactDenoisers.gaussian(new double[] {0, 0}, new double[] {.25, .25});
 
   /** Real data that no chain could have made: a single point, far away. */
-  private record FarAway(CpuDevice device) implements Batches {
+  record FarAway(CpuDevice device, float place) implements Batches {
+    FarAway(CpuDevice device) {
+      this(device, 1000);
+    }
+
     @Override
     public int size() {
       return BATCH;
@@ -43,7 +50,7 @@ class DdilTest {
 
     @Override
     public StepInput at(long step) {
-      Tensor x = Tensor.full(device, Shape.of(BATCH, 2), 1000);
+      Tensor x = Tensor.full(device, Shape.of(BATCH, 2), place);
       return new StepInput(step, random(step), x, null);
     }
   }
@@ -52,17 +59,21 @@ class DdilTest {
     return teacher(device, EXACT);
   }
 
-  private static Teacher teacher(CpuDevice device, Denoiser denoiser) {
+  static Teacher teacher(CpuDevice device, Denoiser denoiser) {
+    return teacher(device, denoiser, 0);
+  }
+
+  static Teacher teacher(CpuDevice device, Denoiser denoiser, int classes) {
     return new Teacher(
         denoiser,
         null,
-        guided -> new Mlp(Mlp.Config.toy(2, 0).withGuidanceInput(guided), device, Rng.of(4)),
+        guided -> new Mlp(Mlp.Config.toy(2, classes).withGuidanceInput(guided), device, Rng.of(4)),
         new Preconditioning.Edm(),
         Shape.of(2),
-        0);
+        classes);
   }
 
-  private static ProgressiveDistillation pd(Teacher teacher) {
+  static ProgressiveDistillation pd(Teacher teacher) {
     return new ProgressiveDistillation(
         new ProgressiveDistillation.Config(
             NoiseLevels.cosine(8),
@@ -76,10 +87,14 @@ class DdilTest {
   }
 
   private static List<Float> losses(Distiller distiller, CpuDevice device) {
+    return losses(distiller, new FarAway(device));
+  }
+
+  static List<Float> losses(Distiller distiller, Batches data) {
     List<Float> all = new ArrayList<>();
     Trainer.Options options =
         Trainer.Options.watchedBy((d, step, losses) -> all.addAll(losses.values()));
-    new Trainer(distiller, new FarAway(device), "test", options).run();
+    new Trainer(distiller, data, "test", options).run();
     return all;
   }
 
@@ -97,7 +112,7 @@ class DdilTest {
   void realDataAloneChangeNothing() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
       List<Float> base = losses(pd(teacher(device)), device);
-      Ddil.Config real = new Ddil.Config(1, 0, .5, .5, .5, 2, 8, false, false);
+      Ddil.Config real = new Ddil.Config(1, 0, .5, .5, .5, 2, 8, Rule.NONE, Rule.NONE);
       assertEquals(
           base, losses(new Ddil(real, pd(teacher(device)), BATCH, teacher(device)), device));
     }
@@ -108,7 +123,7 @@ class DdilTest {
   void chainsDoNotDependOnRealData() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
       for (double student : new double[] {0, 1}) {
-        Ddil.Config chains = new Ddil.Config(0, 0, student, .5, .5, 2, 8, false, false);
+        Ddil.Config chains = new Ddil.Config(0, 0, student, .5, .5, 2, 8, Rule.NONE, Rule.NONE);
         Ddil ddil = new Ddil(chains, pd(teacher(device)), BATCH, teacher(device));
         for (float loss : losses(ddil, device)) {
           assertTrue(loss < 100, "loss " + loss);
@@ -129,7 +144,7 @@ class DdilTest {
       Tensor level = Samplers.level(x, 1);
       Tensor labels = Tensor.constant(device, Shape.of(2), new int[] {0, 0});
       Tensor weights = Tensor.constant(device, Shape.of(2), new float[] {.1f, 3});
-      Teacher clipped = plain.guided(4).clipped(-1, 1);
+      Teacher clipped = plain.guided(4).thresholded(Rule.STATIC);
       assertEquals(4, clipped.cfgScale());
       float[] found = clipped.guidedBy(weights).denoise(x, level, labels).toFloats();
       // 1.1 · 0.75 + 0.1 · 0.5, and 4 · 0.75 + 3 · 0.5, which is 4.5.
@@ -146,7 +161,7 @@ class DdilTest {
   @Test
   void teachersStatesHaveTheDeviationOfItsSteps() {
     try (CpuDevice device = CpuDevice.open(true, 1)) {
-      Ddil.Config chains = new Ddil.Config(0, 0, 0, 0, 0, 2, 8, false, false);
+      Ddil.Config chains = new Ddil.Config(0, 0, 0, 0, 0, 2, 8, Rule.NONE, Rule.NONE);
       ProgressiveDistillation base = pd(teacher(device));
       Ddil ddil = new Ddil(chains, base, BATCH, teacher(device));
       ddil.begin(0);
@@ -186,7 +201,7 @@ class DdilTest {
       ProgressiveDistillation pd = pd(teacher(device));
       InputDriven.Transition how = InputDriven.Transition.RENOISING;
       Driven base = Driven.of(pd, nodes, how, new double[] {10, 2, .5}, believer);
-      Ddil.Config chains = new Ddil.Config(0, 0, 1, .5, .5, 2, 8, false, false);
+      Ddil.Config chains = new Ddil.Config(0, 0, 1, .5, .5, 2, 8, Rule.NONE, Rule.NONE);
       Ddil ddil = new Ddil(chains, base, BATCH, teacher(device));
       ddil.begin(0);
       StepInput in = new FarAway(device).at(3);
@@ -213,7 +228,7 @@ class DdilTest {
       GuidanceWeights weights = new GuidanceWeights(1, 4, .5);
       InputDriven.Transition how = InputDriven.Transition.EULER;
       Driven base = Driven.of(pd(teacher(device)), nodes, how, null, EXACT).guidedBy(weights);
-      Ddil.Config chains = new Ddil.Config(0, 0, .5, .5, .5, 2, 8, false, false);
+      Ddil.Config chains = new Ddil.Config(0, 0, .5, .5, .5, 2, 8, Rule.NONE, Rule.NONE);
       Ddil ddil = new Ddil(chains, base, BATCH, teacher(device));
       ddil.begin(0);
       StepInput in = new FarAway(device).at(3);
@@ -230,7 +245,7 @@ class DdilTest {
   /**
    * An exact student's chain of Euler steps falls short of real data with noise by the factors of
    * its steps: on N(0, 0.25) the sliced distance is the difference of the deviations. The floor is
-   * what 512 points leave.
+   * what 4,096 points leave.
    */
   @Test
   void covariateShiftOfTheTeachersOwnSteps() {
@@ -255,7 +270,7 @@ class DdilTest {
   }
 
   /** A method with a chain of its own; it keeps the inputs that it is given. */
-  private record Driven(
+  record Driven(
       ProgressiveDistillation method, double[] nodes, Chain chain, List<NoisyInputs> given)
       implements InputDriven {
     /** Student and teacher are the same. */
@@ -265,16 +280,25 @@ class DdilTest {
         Transition how,
         double[] levels,
         Denoiser d) {
+      return of(method, nodes, how, levels, guidance -> d);
+    }
+
+    static Driven of(
+        ProgressiveDistillation method,
+        double[] nodes,
+        Transition how,
+        double[] levels,
+        Function<double[], Denoiser> d) {
       Estimates estimates =
           new Estimates() {
             @Override
             public Denoiser student(double[] guidance) {
-              return d;
+              return d.apply(guidance);
             }
 
             @Override
             public Denoiser teacher(long step, double[] guidance) {
-              return d;
+              return d.apply(guidance);
             }
           };
       return new Driven(method, nodes, new Chain(how, levels, null, estimates), new ArrayList<>());
@@ -333,10 +357,22 @@ class DdilTest {
 
   @Test
   void onlyMethodsThatTakeInputs() {
-    IllegalArgumentException e =
-        assertThrows(IllegalArgumentException.class, () -> Methods.of("ddil+nothing"));
-    assertTrue(e.getMessage().contains("no method \"nothing\""));
+    String unknown = refused(() -> Methods.of("ddil+nothing"));
+    assertTrue(unknown.contains("no method \"nothing\""), unknown);
+    String named = refused(() -> Methods.of("ddil+ct"));
+    assertTrue(named.contains("ddil does not fit ct; it fits pd, cd, lcm, dmd2"), named);
+    try (CpuDevice device = CpuDevice.open(true, 1)) {
+      Teacher teacher = teacher(device);
+      Distiller ct = Methods.of("ct").create(Preset.points(), teacher);
+      String said = refused(() -> new Ddil(Ddil.Config.of(Preset.points()), ct, BATCH, teacher));
+      assertTrue(said.contains("ddil does not fit ct, which takes no noisy inputs"), said);
+    }
     assertThrows(
-        IllegalArgumentException.class, () -> new Ddil.Config(1.5, 0, 0, 0, 0, 1, 1, false, false));
+        IllegalArgumentException.class,
+        () -> new Ddil.Config(1.5, 0, 0, 0, 0, 1, 1, Rule.NONE, Rule.NONE));
+  }
+
+  private static String refused(Executable what) {
+    return assertThrows(IllegalArgumentException.class, what).getMessage();
   }
 }

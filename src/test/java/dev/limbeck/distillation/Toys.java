@@ -2,6 +2,7 @@ package dev.limbeck.distillation;
 
 import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.distillation.diffusion.Preconditioning;
+import dev.limbeck.distillation.diffusion.Thresholding.Rule;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.nn.Precision;
 import dev.limbeck.nn.UNetConfig;
@@ -79,7 +80,7 @@ final class Toys {
                     1,
                     ProgressiveDistillation.Solver.HEUN,
                     ProgressiveDistillation.Weighting.TRUNCATED_SNR))
-            .with(new Ddil.Config(.2, 0, .5, .5, .5, 2, 4, true, true))
+            .with(new Ddil.Config(.2, 0, .5, .5, .5, 2, 4, Rule.STATIC, Rule.STATIC))
             .with(new Dmd2.Config(everyPartOf(Dmd2.Config.paper().loop(), steps)))
             .with(
                 new Dmd.Config(

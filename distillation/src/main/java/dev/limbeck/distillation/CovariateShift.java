@@ -16,10 +16,12 @@ import java.util.List;
  * it samples against what it is trained on.
  *
  * @param sigma the node's noise level
+ * @param before the distance of the student as it starts, before its first training step, in the
+ *     same chain; NaN where it was not measured
  * @param distance sliced Wasserstein-2 distance of the chain's states to noisy real data
  * @param floor that of other real data with other noise
  */
-public record CovariateShift(double sigma, double distance, double floor) {
+public record CovariateShift(double sigma, double before, double distance, double floor) {
   private static final int DIRECTIONS = 128;
 
   /** Where a chain was, and at which levels. */
@@ -42,11 +44,28 @@ public record CovariateShift(double sigma, double distance, double floor) {
    */
   public static List<CovariateShift> of(
       InputDriven method, Denoiser student, long step, Tensor real, Tensor labels, Rng rng) {
+    boolean euler = method.chain().transition() == InputDriven.Transition.EULER;
+    double[] levels = euler ? method.grid(step) : method.chain().levels();
+    return of(method.chain().transition(), levels, student, real, labels, rng);
+  }
+
+  /**
+   * The same for a chain of these levels.
+   *
+   * @param levels descending; the last of Euler's is the end of the chain
+   */
+  static List<CovariateShift> of(
+      InputDriven.Transition transition,
+      double[] levels,
+      Denoiser student,
+      Tensor real,
+      Tensor labels,
+      Rng rng) {
     try (Scope scope = Scope.open()) {
       int n = real.dim(0) / 2;
       Tensor first = real.slice(0, 0, n);
       Tensor second = real.slice(0, n, 2 * n);
-      Chained chained = chain(method, student, step, first, labels, rng.split(1));
+      Chained chained = chain(transition, levels, student, first, labels, rng.split(1));
       List<CovariateShift> shifts = new ArrayList<>();
       for (int j = 0; j < chained.states.size(); j++) {
         double sigma = chained.levels[j];
@@ -56,6 +75,7 @@ public record CovariateShift(double sigma, double distance, double floor) {
         shifts.add(
             new CovariateShift(
                 sigma,
+                Double.NaN,
                 SlicedWasserstein.between(state, noisy, DIRECTIONS, j),
                 SlicedWasserstein.between(other, noisy, DIRECTIONS, j)));
       }
@@ -63,11 +83,24 @@ public record CovariateShift(double sigma, double distance, double floor) {
     }
   }
 
+  /** With what was measured of the student as it started, node by node. */
+  static List<CovariateShift> after(List<CovariateShift> start, List<CovariateShift> now) {
+    List<CovariateShift> both = new ArrayList<>();
+    for (int j = 0; j < now.size(); j++) {
+      CovariateShift n = now.get(j);
+      both.add(new CovariateShift(n.sigma, start.get(j).distance, n.distance, n.floor));
+    }
+    return both;
+  }
+
   private static Chained chain(
-      InputDriven method, Denoiser student, long step, Tensor like, Tensor labels, Rng rng) {
-    InputDriven.Chain chain = method.chain();
-    boolean euler = chain.transition() == InputDriven.Transition.EULER;
-    double[] levels = euler ? method.grid(step) : chain.levels();
+      InputDriven.Transition transition,
+      double[] levels,
+      Denoiser student,
+      Tensor like,
+      Tensor labels,
+      Rng rng) {
+    boolean euler = transition == InputDriven.Transition.EULER;
     // The end of a grid is where nobody steps from.
     int nodes = euler ? levels.length - 1 : levels.length;
     Tensor x = rng.normal(like.device(), like.shape()).mul((float) levels[0]);

@@ -5,7 +5,7 @@ import dev.limbeck.distillation.diffusion.Denoiser;
 import dev.limbeck.distillation.diffusion.NetworkDenoiser;
 import dev.limbeck.distillation.diffusion.Samplers;
 import dev.limbeck.distillation.diffusion.Samplers.Sampler;
-import dev.limbeck.distillation.diffusion.Thresholding;
+import dev.limbeck.distillation.diffusion.Thresholding.Rule;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.nn.Init;
 import dev.limbeck.nn.Params;
@@ -38,6 +38,10 @@ import java.util.Optional;
  * the sampler's levels above it, with noise of the node's level; above the first there is noise
  * alone. The teacher's states lie on the nodes themselves.
  *
+ * <p>A generator of one step starts from noise alone, with or without imitation: {@code ddil+dmd2}
+ * with one step is {@code dmd2} with one step, number by number. Unless the preset names a number
+ * ({@link Preset#sampleSteps()}), {@code ddil+dmd2} therefore trains one of four steps.
+ *
  * <p><b>Card.</b> z = F, S or T: {@link Mixture#at}; β(k): {@link Config#forwardShare}; student's
  * chain: {@link Mixture#studentChain}; teacher's: {@link Mixture#teacherChain}. Tests: {@code
  * DdilTest} (shares, states against samplers, no change at β_F = 1). The loss is the base method's
@@ -49,8 +53,8 @@ import java.util.Optional;
  *     the paper names no values. Ross et al. 2011, arXiv 1011.0686 (DAgger)
  */
 public final class Ddil implements Distiller {
-  /** Images lie in [−1, 1]. */
-  private static final double BOUND = 1;
+  /** Of a generator for which no number of steps is asked: with one it would meet no states. */
+  private static final int GENERATOR_STEPS = 4;
 
   /** Offered as {@code ddil+…}. */
   public static final Variation VARIATION =
@@ -60,8 +64,9 @@ public final class Ddil implements Distiller {
           List.of("pd", "cd", "lcm", "dmd2"),
           (base, preset, teacher) -> {
             Config config = preset.settings(Config.class, () -> Config.of(preset));
-            Teacher source = config.clip ? teacher.clipped(-BOUND, BOUND) : teacher;
-            return new Ddil(config, base.create(preset, source), preset.batch(), teacher);
+            Teacher source = teacher.thresholded(config.teacherRule);
+            Distiller wrapped = base.create(ofSeveralSteps(base, preset), source);
+            return new Ddil(config, wrapped, preset.batch(), teacher);
           });
 
   /**
@@ -74,10 +79,10 @@ public final class Ddil implements Distiller {
    * @param teacherRefresh the same for the teacher's
    * @param batches how many batches of each chain are kept
    * @param teacherSteps the least number of the teacher's Euler steps over the whole grid
-   * @param clip whether the teacher's estimates, and those of students that teach, are brought into
-   *     [−1, 1], which is where images lie (static thresholding, for the paper's reflected form);
-   *     latents lie elsewhere
-   * @param clipStudent whether the student's in its chain are, as befits one that is sampled so
+   * @param teacherRule how the teacher's estimates, and those of students that teach, are brought
+   *     into [−1, 1], which is where images lie (for the paper's reflected form); latents lie
+   *     elsewhere
+   * @param studentRule how the student's in its chain are, as befits one that is sampled so
    */
   public record Config(
       double forward,
@@ -87,23 +92,42 @@ public final class Ddil implements Distiller {
       double teacherRefresh,
       int batches,
       int teacherSteps,
-      boolean clip,
-      boolean clipStudent) {
+      Rule teacherRule,
+      Rule studentRule) {
     /**
      * Half of all steps on real data, 35 % on the student's states, 15 % on the teacher's; points
-     * may lie anywhere, images are clipped.
+     * may lie anywhere, a teacher's images are clipped.
      */
     public static Config of(Preset preset) {
-      return new Config(.5, .2, .7, .5, .1, 4, 8, !preset.isPoints(), false);
+      Rule rule = preset.isPoints() ? Rule.NONE : Rule.STATIC;
+      return new Config(.5, .2, .7, .5, .1, 4, 8, rule, Rule.NONE);
     }
 
     /** Without bounds, for samples that are no images in [−1, 1]. */
     Config unbounded() {
+      return thresholded(Rule.NONE, Rule.NONE);
+    }
+
+    /** With other rules. */
+    public Config thresholded(Rule ofTeacher, Rule ofStudent) {
       return new Config(
-          forward, fall, student, refresh, teacherRefresh, batches, teacherSteps, false, false);
+          forward,
+          fall,
+          student,
+          refresh,
+          teacherRefresh,
+          batches,
+          teacherSteps,
+          ofTeacher,
+          ofStudent);
     }
 
     public Config {
+      if (teacherRule == null || studentRule == null) {
+        throw new IllegalArgumentException(
+            "ddil: teacher and student each have a rule of thresholding; Rule.NONE is one, null is"
+                + " not");
+      }
       boolean shares =
           share(forward)
               && share(fall)
@@ -143,7 +167,8 @@ public final class Ddil implements Distiller {
 
   /** A preset whose samples are no images in [−1, 1]. */
   static Preset unbounded(Preset preset) {
-    return preset.with(Config.of(preset).unbounded());
+    Config own = preset.settings(Config.class, () -> Config.of(preset));
+    return preset.with(own.unbounded());
   }
 
   /** Where a step's inputs come from. */
@@ -161,6 +186,11 @@ public final class Ddil implements Distiller {
   }
 
   private static final String CHOICE = "ddil";
+
+  private static Preset ofSeveralSteps(Method base, Preset preset) {
+    boolean free = base.name().equals("dmd2") && preset.sampleSteps() == null;
+    return free ? preset.withSampleSteps(GENERATOR_STEPS) : preset;
+  }
 
   private final Config config;
   private final InputDriven base;
@@ -201,6 +231,11 @@ public final class Ddil implements Distiller {
   @Override
   public GuidanceWeights guidance() {
     return base.guidance();
+  }
+
+  /** Where the base takes its inputs from. */
+  NoisyInputs inputs() {
+    return mixture;
   }
 
   /** The method whose student is trained. */
@@ -403,8 +438,7 @@ public final class Ddil implements Distiller {
     void studentChain(StepInput in, double[] grid, int slot) {
       try (Scope scope = Scope.open()) {
         InputDriven.Chain chain = base.chain();
-        Denoiser own = chain.estimates().student(weights(slot));
-        Denoiser student = config.clipStudent ? Thresholding.clipped(own, -BOUND, BOUND) : own;
+        Denoiser student = config.studentRule.around(chain.estimates().student(weights(slot)));
         Tensor labels = labels(in, slot);
         if (chain.transition() == InputDriven.Transition.EULER) {
           eulerChain(in, student, grid, 1, slot, true, labels);

@@ -197,7 +197,8 @@ public final class DistillJob {
     return new TrainJob(o, watcher);
   }
 
-  private Distiller create(String method, Model teacher) {
+  /** The method of a name, ready to distil a teacher by this job's settings. */
+  Distiller create(String method, Model teacher) {
     Teacher source = teacher.teacher().guided(options.guidance);
     Preset preset = options.preset;
     if (codec(options) != Codec.IDENTITY) { // Latents lie beyond the bounds of images.
@@ -209,10 +210,11 @@ public final class DistillJob {
   private Student distil(String method, Model teacher, RunLog log) {
     Distiller distiller = create(method, teacher);
     String origin = "teacher " + teacher.hash() + " guidance " + options.guidance;
+    List<CovariateShift> before = shifts(distiller);
     job().train(method, distiller, origin, log);
     Model student = teacher.student(distiller);
     student.save(RunFolder.student(options.out, method), method + ", seed " + options.seed);
-    return new Student(method, student, shifts(distiller));
+    return new Student(method, student, CovariateShift.after(before, shifts(distiller)));
   }
 
   /** The students of other methods that earlier runs left in the folder. */
@@ -226,23 +228,13 @@ public final class DistillJob {
       List<CovariateShift> shifts = new ArrayList<>();
       for (Object each : measured == null ? List.of() : Json.list(measured, "students")) {
         Map<String, Object> one = Json.object(each, "a student");
-        if (method.equals(one.get("method")) && one.get("covariate_shift") != null) {
-          Json.list(one.get("covariate_shift"), "nodes").forEach(n -> shifts.add(shift(n)));
+        if (method.equals(one.get("method"))) {
+          shifts.addAll(ShiftReport.read(one));
         }
       }
       all.add(new Student(method, model.in(options.precision), shifts));
     }
     return all;
-  }
-
-  private static CovariateShift shift(Object node) {
-    Map<String, Object> n = Json.object(node, "a node");
-    return new CovariateShift(number(n, "sigma"), number(n, "distance"), number(n, "floor"));
-  }
-
-  /** JSON has no numbers that are not finite. */
-  private static double number(Map<String, Object> node, String key) {
-    return node.get(key) instanceof Number number ? number.doubleValue() : Double.NaN;
   }
 
   /** What the student meets when it samples against what it was trained on, where that differs. */
@@ -334,7 +326,7 @@ public final class DistillJob {
             + " evaluations, then each student; one class per column.",
         List.of(new HtmlReport.Figure("Samples, drawn from the same noise", grid.picture().png())),
         new HtmlReport.Results(rows, result.floor, against),
-        shiftTable(result.shifts),
+        ShiftReport.tables(result.shifts),
         log.charts(),
         List.of(
             new HtmlReport.Fact("device", options.device.description()),
@@ -345,29 +337,6 @@ public final class DistillJob {
             new HtmlReport.Fact("guidance", Double.toString(options.guidance)),
             new HtmlReport.Fact("settings changed", options.preset.changes()),
             new HtmlReport.Fact("wall seconds", String.format("%.0f", result.wallSeconds))));
-  }
-
-  /** Before and after imitation, where both students lie in the folder. */
-  private static List<HtmlReport.Table> shiftTable(Map<String, List<CovariateShift>> shifts) {
-    List<List<String>> rows = new ArrayList<>();
-    shifts.forEach(
-        (method, nodes) -> {
-          for (CovariateShift node : nodes) {
-            rows.add(
-                List.of(
-                    method,
-                    String.format(Locale.ROOT, "%.3g", node.sigma()),
-                    String.format(Locale.ROOT, "%.4f", node.distance()),
-                    String.format(Locale.ROOT, "%.4f", node.floor())));
-          }
-        });
-    HtmlReport.Table table =
-        new HtmlReport.Table(
-            "Covariate shift",
-            List.of("method", "noise level", "sliced W2 of the student's states", "floor"),
-            rows,
-            "from noisy real data, at the levels where the student's chain goes on");
-    return rows.isEmpty() ? List.of() : List.of(table);
   }
 
   private static HtmlReport.Row row(String method, Score score) {
@@ -396,24 +365,12 @@ public final class DistillJob {
           Map<String, Object> one = new LinkedHashMap<>();
           one.put("method", method);
           one.putAll(json(score));
-          one.put("covariate_shift", jsonOf(result.shifts.get(method)));
+          one.put(ShiftReport.KEY, ShiftReport.json(result.shifts.get(method)));
           students.add(one);
         });
     all.put("students", students);
     all.put("wall_seconds", result.wallSeconds);
     return all;
-  }
-
-  private static List<Object> jsonOf(List<CovariateShift> shifts) {
-    List<Object> nodes = new ArrayList<>();
-    for (CovariateShift shift : shifts) {
-      Map<String, Object> node = new LinkedHashMap<>();
-      node.put("sigma", shift.sigma());
-      node.put("distance", shift.distance());
-      node.put("floor", shift.floor());
-      nodes.add(node);
-    }
-    return nodes;
   }
 
   private static Map<String, Object> json(Score score) {

@@ -104,8 +104,8 @@ final class MatchingGradient {
     if (origin != null && denoiser instanceof Denoiser.Guided guided) {
       return told(guided.whole(), origin).guided(guided.g());
     }
-    if (origin != null && denoiser instanceof Thresholding.Clipped clipped) {
-      return clipped.around(told(clipped.whole(), origin));
+    if (origin != null && denoiser instanceof Thresholding.Ruled ruled) {
+      return ruled.rule().around(told(ruled.whole(), origin));
     }
     boolean takes =
         origin != null

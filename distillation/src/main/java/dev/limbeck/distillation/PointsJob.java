@@ -3,6 +3,7 @@ package dev.limbeck.distillation;
 import dev.limbeck.distillation.data.ImageGrid;
 import dev.limbeck.distillation.data.Mixture;
 import dev.limbeck.distillation.data.SafeFiles;
+import dev.limbeck.distillation.diffusion.Samplers.Sampler;
 import dev.limbeck.distillation.metrics.MixtureEvaluation;
 import dev.limbeck.distillation.metrics.MixtureScore;
 import dev.limbeck.distillation.report.HtmlReport;
@@ -24,6 +25,8 @@ import java.util.TreeMap;
  * are measured mode by mode.
  */
 public final class PointsJob {
+  private static final String METRICS = "metrics.json";
+
   /** Students of more steps are not looked for. */
   private static final int MOST_STEPS = 64;
 
@@ -59,8 +62,20 @@ public final class PointsJob {
    * One way of drawing points, measured.
    *
    * @param nfe evaluations of a network, or of the exact denoiser, for each point
+   * @param shifts how far a student's chain is from noisy data, before training and after it; none
+   *     for one of a single step, and for methods that train on no noisy inputs of a chain
    */
-  public record Row(String method, int nfe, MixtureScore score, double secondsPerSample) {}
+  public record Row(
+      String method,
+      int nfe,
+      MixtureScore score,
+      double secondsPerSample,
+      List<CovariateShift> shifts) {
+    /** Of what has no chain of its own. */
+    public Row(String method, int nfe, MixtureScore score, double secondsPerSample) {
+      this(method, nfe, score, secondsPerSample, List.of());
+    }
+  }
 
   /** What a finished job found; the models and pictures lie in its folder. */
   public record Result(MixtureScore floor, Row teacher, List<Row> students, double wallSeconds) {}
@@ -130,11 +145,11 @@ public final class PointsJob {
     int n = evaluation.samples();
     grid.row("data", scatter.image(options.mixture.draw(Rng.of(options.seed), n).points()));
     PointsWork.Scored exact = work.score(work.exact(), PointsWork.SAMPLER);
-    Row teacher = row("teacher", exact);
+    Row teacher = row("teacher", exact, List.of());
     grid.row("teacher", scatter.image(exact.points()));
     List<Row> students = new ArrayList<>();
     for (String method : RunFolder.methods(options.out, options.methods)) {
-      students.addAll(measure(method, earlier(method)));
+      students.addAll(measure(method, earlier(method), measured(method)));
     }
     for (String method : options.methods) {
       students.addAll(distil(method, training, fitted, log));
@@ -142,7 +157,7 @@ public final class PointsJob {
     grid.write(options.out.resolve("samples.png"));
     double seconds = (System.nanoTime() - start) / 1e9;
     Result result = new Result(evaluation.floor(), teacher, students, seconds);
-    SafeFiles.write(options.out.resolve("metrics.json"), Json.writePretty(json(result)) + "\n");
+    SafeFiles.write(options.out.resolve(METRICS), Json.writePretty(json(result)) + "\n");
     log.picture("samples", grid.picture());
     report(result, log).write(options.out.resolve("report.html"));
     return result;
@@ -151,6 +166,7 @@ public final class PointsJob {
   private List<Row> distil(String method, Training training, Model fitted, RunLog log) {
     Distiller distiller = Methods.of(method).create(options.preset, work.teacher(fitted));
     String origin = "exact guidance " + options.guidance;
+    Model start = fitted.student(distiller);
     training.train(method, distiller, origin, log);
     List<Model> students = new ArrayList<>();
     for (Distiller.Result result : distiller.results()) {
@@ -159,7 +175,8 @@ public final class PointsJob {
       save(method + "-" + student.sampler().evaluations(), student);
     }
     save(method, fitted.student(distiller));
-    List<Row> rows = measure(method, students);
+    List<Row> rows = measure(method, students, shifts(distiller, start, students));
+    start.network().close();
     rows.forEach(row -> log.number("within/" + method, row.score.withinMode()));
     return rows;
   }
@@ -176,13 +193,45 @@ public final class PointsJob {
     return students;
   }
 
-  private List<Row> measure(String method, List<Model> students) {
+  /** By the number of steps, how far each student's chain is from noisy data. */
+  private Map<Integer, List<CovariateShift>> shifts(
+      Distiller distiller, Model start, List<Model> students) {
+    Map<Integer, List<CovariateShift>> all = new TreeMap<>();
+    InputDriven driven = CovariateShift.methodOf(distiller);
+    if (driven != null) {
+      InputDriven.Transition how = driven.chain().transition();
+      for (Model student : students) {
+        Sampler sampler = student.sampler();
+        List<CovariateShift> before = work.shift(how, start.denoiser(), sampler);
+        List<CovariateShift> now = work.shift(how, student.denoiser(), sampler);
+        all.put(sampler.evaluations(), CovariateShift.after(before, now));
+      }
+    }
+    return all;
+  }
+
+  /** The same as an earlier run measured it. */
+  private Map<Integer, List<CovariateShift>> measured(String method) {
+    Map<Integer, List<CovariateShift>> all = new TreeMap<>();
+    Object found = RunFolder.read(options.out.resolve(METRICS)).get("students");
+    for (Object each : found == null ? List.of() : Json.list(found, "students")) {
+      Map<String, Object> one = Json.object(each, "a student");
+      if (method.equals(one.get("method")) && one.get("nfe") instanceof Number steps) {
+        all.put(steps.intValue(), ShiftReport.read(one));
+      }
+    }
+    return all;
+  }
+
+  private List<Row> measure(
+      String method, List<Model> students, Map<Integer, List<CovariateShift>> shifts) {
     TreeMap<Integer, PointsWork.Scored> found = new TreeMap<>();
     for (Model student : students) {
       found.put(student.sampler().evaluations(), work.score(student.denoiser(), student.sampler()));
     }
     List<Row> rows = new ArrayList<>();
-    found.forEach((steps, scored) -> rows.add(row(method, scored)));
+    found.forEach(
+        (steps, scored) -> rows.add(row(method, scored, shifts.getOrDefault(steps, List.of()))));
     grid.row(method, images(found));
     return rows;
   }
@@ -203,8 +252,8 @@ public final class PointsJob {
     return all;
   }
 
-  private static Row row(String method, PointsWork.Scored scored) {
-    return new Row(method, scored.nfe(), scored.score(), scored.secondsPerSample());
+  private static Row row(String method, PointsWork.Scored scored, List<CovariateShift> shifts) {
+    return new Row(method, scored.nfe(), scored.score(), scored.secondsPerSample(), shifts);
   }
 
   // ---- reports ----
@@ -220,7 +269,13 @@ public final class PointsJob {
     all.put("outlier_quantile", MixtureEvaluation.QUANTILE);
     all.put("floor", json(result.floor));
     all.put("teacher", json(result.teacher, result.floor));
-    all.put("students", result.students.stream().map(each -> json(each, result.floor)).toList());
+    List<Object> students = new ArrayList<>();
+    for (Row row : result.students) {
+      Map<String, Object> one = json(row, result.floor);
+      one.put(ShiftReport.KEY, ShiftReport.json(row.shifts));
+      students.add(one);
+    }
+    all.put("students", students);
     all.put("wall_seconds", result.wallSeconds);
     return all;
   }
@@ -265,6 +320,10 @@ public final class PointsJob {
                 + " directions; outliers are beyond the "
                 + MixtureEvaluation.QUANTILE
                 + " quantile of their mode");
+    Map<String, List<CovariateShift>> shifts = new LinkedHashMap<>();
+    result.students.forEach(each -> shifts.put(each.method + ", " + each.nfe, each.shifts));
+    List<HtmlReport.Table> tables = new ArrayList<>(List.of(table));
+    tables.addAll(ShiftReport.tables(shifts));
     return new HtmlReport(
         "Limbeck: distillation of " + options.dataName,
         "Rows of the picture: the data, the exact teacher with "
@@ -272,7 +331,7 @@ public final class PointsJob {
             + " evaluations, then each student, with fewer steps on the left.",
         List.of(new HtmlReport.Figure("Density of the samples", grid.picture().png())),
         null,
-        List.of(table),
+        tables,
         log.charts(),
         List.of(
             new HtmlReport.Fact("device", options.device.description()),

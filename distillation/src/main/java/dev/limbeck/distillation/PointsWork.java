@@ -2,6 +2,7 @@ package dev.limbeck.distillation;
 
 import dev.limbeck.distillation.data.Mixture;
 import dev.limbeck.distillation.diffusion.Denoiser;
+import dev.limbeck.distillation.diffusion.Editing;
 import dev.limbeck.distillation.diffusion.ExactDenoisers;
 import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.distillation.diffusion.Preconditioning;
@@ -10,9 +11,12 @@ import dev.limbeck.distillation.diffusion.Samplers.Sampler;
 import dev.limbeck.distillation.metrics.MixtureEvaluation;
 import dev.limbeck.distillation.metrics.MixtureScore;
 import dev.limbeck.kernels.Device;
+import dev.limbeck.kernels.Scope;
 import dev.limbeck.nn.Mlp;
 import dev.limbeck.nn.UNetConfig.TimeFeatures;
 import dev.limbeck.tensor.Rng;
+import dev.limbeck.tensor.Shape;
+import dev.limbeck.tensor.Tensor;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -37,6 +41,9 @@ final class PointsWork {
    * that have names, where 18 are at twice the floor.
    */
   static final Sampler SAMPLER = Samplers.heunOn(NoiseLevels.toZero(NoiseLevels.karras(40)));
+
+  /** Points on either side of a measurement of covariate shift. */
+  private static final int SHIFT_POINTS = 1000;
 
   /** Apart from the streams of the evaluation's own draws. */
   private static final int LABELS = 1 << 20;
@@ -129,6 +136,26 @@ final class PointsWork {
     float[] points = architecture.toData(generation.values(device, seed + 1, labels));
     double seconds = (System.nanoTime() - start) / 1e9 / labels.length;
     return new Scored(sampler.evaluations(), evaluation.score(points), seconds, points);
+  }
+
+  /**
+   * What a student meets when it samples against noisy data, in units of the data as students see
+   * them, whose deviation is {@link Preconditioning.Edm#SIGMA_DATA}.
+   *
+   * @param how its sampler's chain goes on
+   */
+  List<CovariateShift> shift(InputDriven.Transition how, Denoiser student, Sampler sampler) {
+    Rng rng = Rng.of(seed).split(SHIFT_POINTS);
+    Mixture.Draw drawn = scaled.draw(rng.split(1), 2 * SHIFT_POINTS);
+    try (Scope scope = Scope.open()) {
+      Shape shape = Shape.of(2 * SHIFT_POINTS, scaled.dimension());
+      Tensor real = Tensor.constant(device, shape, drawn.points());
+      int[] first = drawn.labels() == null ? null : Arrays.copyOf(drawn.labels(), SHIFT_POINTS);
+      Tensor classes =
+          first == null ? null : Tensor.constant(device, Shape.of(SHIFT_POINTS), first);
+      double[] levels = Editing.levels(sampler);
+      return CovariateShift.of(how, levels, student, real, classes, rng.split(2));
+    }
   }
 
   /**

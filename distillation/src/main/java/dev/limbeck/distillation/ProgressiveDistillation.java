@@ -342,7 +342,7 @@ public final class ProgressiveDistillation implements InputDriven {
   private Denoiser teacherOf(int stage, Tensor guidance) {
     Denoiser of;
     if (weighted == null) {
-      of = stage == 0 ? teacher.denoiser() : teacher.clippedAlike(previous);
+      of = stage == 0 ? teacher.denoiser() : teacher.thresholdedAlike(previous);
     } else {
       of = stage == 0 ? weighted.first.apply(guidance) : previous.weighted(guidance);
     }

@@ -49,23 +49,23 @@ public record Teacher(
     return with(denoiser.guided(scale));
   }
 
-  /** The same whose estimates, guided ones too, are brought into [low, high]. */
-  Teacher clipped(double low, double high) {
-    return with(Thresholding.clipped(denoiser, low, high));
+  /** The same whose estimates, guided ones too, are brought into [−1, 1] by a rule. */
+  Teacher thresholded(Thresholding.Rule rule) {
+    return with(rule.around(denoiser));
   }
 
   private Teacher with(Denoiser other) {
     return new Teacher(other, initial, blueprint, preconditioning, sample, classes);
   }
 
-  /** What is clipped, or the denoiser itself. */
-  private Denoiser unclipped() {
-    return denoiser instanceof Thresholding.Clipped clipped ? clipped.whole() : denoiser;
+  /** What is brought into a range, or the denoiser itself. */
+  private Denoiser unbounded() {
+    return denoiser instanceof Thresholding.Ruled ruled ? ruled.whole() : denoiser;
   }
 
-  /** Another denoiser, clipped if this teacher's is. */
-  Denoiser clippedAlike(Denoiser other) {
-    return denoiser instanceof Thresholding.Clipped clipped ? clipped.around(other) : other;
+  /** Another denoiser, under the rule that this teacher's is under, if any. */
+  Denoiser thresholdedAlike(Denoiser other) {
+    return denoiser instanceof Thresholding.Ruled ruled ? ruled.rule().around(other) : other;
   }
 
   /**
@@ -75,19 +75,19 @@ public record Teacher(
    * @shape weights: [N]
    */
   Denoiser guidedBy(Tensor weights) {
-    Denoiser own = unclipped();
+    Denoiser own = unbounded();
     Denoiser plain = own instanceof Denoiser.Guided guided ? guided.whole() : own;
-    return clippedAlike(GuidanceWeights.guided(plain, weights));
+    return thresholdedAlike(GuidanceWeights.guided(plain, weights));
   }
 
   /** The scale of guidance in the denoiser; 1 for none. */
   double cfgScale() {
-    return unclipped() instanceof Denoiser.Guided guided ? guided.g() : 1;
+    return unbounded() instanceof Denoiser.Guided guided ? guided.g() : 1;
   }
 
-  /** Another denoiser with the guidance and the clipping that this teacher's has. */
+  /** Another denoiser with the guidance and the thresholding that this teacher's has. */
   Denoiser guidedAlike(Denoiser other) {
-    return clippedAlike(other.guided(cfgScale()));
+    return thresholdedAlike(other.guided(cfgScale()));
   }
 
   /** A trainable network that starts as the teacher, or freshly initialised if that is none. */

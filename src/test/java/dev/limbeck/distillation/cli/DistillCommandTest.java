@@ -2,6 +2,7 @@ package dev.limbeck.distillation.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.limbeck.distillation.Model;
@@ -20,6 +21,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
@@ -140,9 +142,20 @@ class DistillCommandTest {
     Path out = folder.resolve("run");
     assertEquals(0, MainTest.run(words(distill(out, "--steps=2", "--method=pd"))).status());
     String pd = metrics(out, "pd");
+    List<?> nodes = Json.list(Json.parseObject(pd).get("covariate_shift"), "nodes");
+    assertEquals(3, nodes.size());
     assertEquals(0, MainTest.run(words(distill(out, "--steps=2", "--method=dmd2"))).status());
     assertEquals(pd, metrics(out, "pd"));
     assertTrue(metrics(out, "dmd2").contains("fd"));
+    String page = Files.readString(out.resolve("report.html"));
+    for (Object each : nodes) {
+      Map<String, Object> node = Json.object(each, "a node");
+      assertNotEquals(node.get("before"), node.get("distance"));
+      for (String key : List.of("before", "distance", "floor")) {
+        String cell = String.format(Locale.ROOT, ">%.4f<", (Double) node.get(key));
+        assertTrue(page.contains(cell), key + " of " + node);
+      }
+    }
     // Rows: real, teacher, pd, dmd2.
     assertTrue(ImageIO.read(out.resolve("samples.png").toFile()).getHeight() >= 4 * 48);
     String seed = MainTest.sentence(1, words(distill(out, "--steps=2", "--seed=5")));

@@ -1,7 +1,9 @@
 package dev.limbeck.distillation.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.limbeck.distillation.Methods;
@@ -11,9 +13,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -25,7 +30,11 @@ class DistillPointsTest {
 
   @TempDir private Path folder;
 
-  private MainTest.Run distill(Path out, String data, String... more) {
+  private static MainTest.Run distill(Path out, String data, String... more) {
+    return distill(4, out, data, more);
+  }
+
+  private static MainTest.Run distill(int steps, Path out, String data, String... more) {
     List<String> words =
         new ArrayList<>(
             List.of(
@@ -33,7 +42,7 @@ class DistillPointsTest {
                 "--device=cpu",
                 "--data=" + data,
                 "--out=" + out,
-                "--steps=4",
+                "--steps=" + steps,
                 "--teacher-steps=4",
                 "--batch=16",
                 "--samples=200"));
@@ -45,26 +54,52 @@ class DistillPointsTest {
     return Json.parseObject(Files.readString(out.resolve("metrics.json")));
   }
 
+  private static final List<String> MEASURES = List.of("within_mode_w2", "mass_error", "outliers");
+
+  /** A student's row in the metrics, by its method and its number of steps. */
+  private static Map<String, Map<String, Object>> students(Path out) throws IOException {
+    Map<String, Map<String, Object>> all = new TreeMap<>();
+    for (Object each : Json.list(metrics(out).get("students"), "students")) {
+      Map<String, Object> student = Json.object(each, "student");
+      all.put(student.get("method") + ", " + student.get("nfe"), student);
+    }
+    return all;
+  }
+
+  private static double number(Object of, String key) {
+    Map<String, Object> all = Json.object(of, "numbers");
+    assertTrue(all.get(key) instanceof Number, key + " of " + all);
+    return ((Number) all.get(key)).doubleValue();
+  }
+
+  private static double[] shift(Map<String, Object> student, String key) {
+    return Json.list(student.get("covariate_shift"), "nodes").stream()
+        .mapToDouble(node -> number(node, key))
+        .toArray();
+  }
+
   @Test
   void everyMethodRunsOnAMixture() throws IOException {
     Path out = folder.resolve("run");
-    String all = String.join(",", Methods.names());
+    String all = String.join(",", Methods.allNames());
     MainTest.Run run = distill(out, "toy:spiral", "--method=" + all);
     assertEquals(0, run.status(), run.err());
     Map<String, Object> metrics = metrics(out);
-    Map<String, Object> floor = Json.object(metrics.get("floor"), "floor");
-    assertTrue(((Number) floor.get("within_mode_w2")).doubleValue() > 0);
-    Set<Object> found = new HashSet<>();
-    for (Object each : Json.list(metrics.get("students"), "students")) {
-      Map<String, Object> student = Json.object(each, "student");
-      found.add(student.get("method"));
-      for (String key :
-          List.of("nfe", "within_mode_w2", "within_mode_ratio", "mass_error", "outliers")) {
-        assertTrue(student.get(key) instanceof Number, key + " of " + student);
-      }
+    for (String key : MEASURES) {
+      // Two draws of 200 points never agree; and some of any draw are beyond the quantile.
+      assertTrue(number(metrics.get("floor"), key) > 0, key);
+      assertTrue(number(metrics.get("teacher"), key) >= 0, key);
     }
-    assertEquals(new HashSet<Object>(Methods.names()), found);
-    for (String method : Methods.names()) {
+    Set<Object> found = new HashSet<>();
+    for (Map<String, Object> student : students(out).values()) {
+      found.add(student.get("method"));
+      MEASURES.forEach(key -> assertTrue(number(student, key) >= 0, key));
+      double ratio = number(student, "within_mode_w2");
+      ratio /= number(metrics.get("floor"), "within_mode_w2");
+      assertEquals(ratio, number(student, "within_mode_ratio"), 1e-9 * ratio);
+    }
+    assertEquals(new HashSet<Object>(Methods.allNames()), found);
+    for (String method : Methods.allNames()) {
       assertTrue(run.out().contains(method), run.out());
       assertTrue(Files.exists(out.resolve("student-" + method + ".safetensors")), method);
     }
@@ -97,6 +132,52 @@ class DistillPointsTest {
     assertEquals(0, list.status(), list.err());
     assertTrue(list.out().contains("  stepsPerStage="), list.out());
     assertEquals(0, folder.resolve("none").toFile().list().length);
+  }
+
+  /**
+   * The shift of a student before its training depends on where it starts, that after it on how it
+   * went; both are kept for later runs in the folder.
+   */
+  @Test
+  void covariateShiftIsReportedBeforeAndAfter() throws IOException {
+    Map<Path, Map<String, Map<String, Object>>> runs = new LinkedHashMap<>();
+    String methods = "--method=ddil+pd,lcm,dmd2";
+    for (int steps : new int[] {2, 6}) {
+      Path out = folder.resolve("steps" + steps);
+      MainTest.Run run = distill(steps, out, "toy:ring", methods);
+      assertEquals(0, run.status(), run.err());
+      runs.put(out, students(out));
+    }
+    Path few = folder.resolve("steps2");
+    for (String student : List.of("ddil+pd, 2", "ddil+pd, 4", "lcm, 2", "lcm, 4")) {
+      Map<String, Object> little = runs.get(few).get(student);
+      Map<String, Object> more = runs.get(folder.resolve("steps6")).get(student);
+      for (String same : List.of("sigma", "before", "floor")) {
+        assertArrayEquals(shift(little, same), shift(more, same), same + " of " + student);
+      }
+      double[] before = shift(little, "before");
+      double[] after = shift(little, "distance");
+      assertEquals(Character.digit(student.charAt(student.length() - 1), 10) - 1, after.length);
+      String page = Files.readString(few.resolve("report.html"));
+      for (int j = 0; j < after.length; j++) {
+        assertNotEquals(before[j], after[j], student);
+        assertNotEquals(shift(more, "distance")[j], after[j], student);
+        assertTrue(page.contains(String.format(Locale.ROOT, ">%.4f<", before[j])), student);
+        assertTrue(page.contains(String.format(Locale.ROOT, ">%.4f<", after[j])), student);
+      }
+    }
+    // One step has no states in between.
+    assertEquals(0, shift(runs.get(few).get("dmd2, 1"), "sigma").length);
+    assertEquals(0, distill(2, few, "toy:ring", "--method=pd").status());
+    Map<String, Map<String, Object>> later = students(few);
+    runs.get(few)
+        .forEach(
+            (student, row) ->
+                assertEquals(
+                    row.get("covariate_shift"), later.get(student).get("covariate_shift")));
+    String page = Files.readString(few.resolve("report.html"));
+    double kept = shift(runs.get(few).get("lcm, 4"), "before")[0];
+    assertTrue(page.contains(String.format(Locale.ROOT, ">%.4f<", kept)), page);
   }
 
   @Test

@@ -26,30 +26,50 @@ public final class Thresholding {
    * @paper Saharia et al. 2022, arXiv 2205.11487, section 2.3
    */
   public static Denoiser clipped(Denoiser denoiser, double low, double high) {
-    return new Clipped(denoiser, low, high);
+    checkRange(low, high);
+    return (x, sigma, labels) -> {
+      try (Scope scope = Scope.open()) {
+        Tensor clean = denoiser.denoise(x, sigma, labels);
+        return scope.keep(clean.clamp((float) low, (float) high));
+      }
+    };
+  }
+
+  /** The rules as a choice, for the range [−1, 1], which is where images lie. */
+  public enum Rule {
+    /** Estimates as they are. */
+    NONE,
+    /** {@link #clipped(Denoiser, double, double)}. */
+    STATIC,
+    /** {@link #dynamic} with {@link #QUANTILE}, however large the threshold. */
+    DYNAMIC,
+    /** {@link #reflected(Denoiser, double, double)}. */
+    REFLECTING;
+
+    /** The denoiser under this rule. */
+    public Denoiser around(Denoiser denoiser) {
+      return this == NONE ? denoiser : new Ruled(denoiser, this);
+    }
+
+    private Denoiser applied(Denoiser denoiser) {
+      return switch (this) {
+        case NONE -> denoiser;
+        case STATIC -> clipped(denoiser, -1, 1);
+        case DYNAMIC -> dynamic(denoiser, QUANTILE, 1, Double.POSITIVE_INFINITY);
+        case REFLECTING -> reflected(denoiser, -1, 1);
+      };
+    }
   }
 
   /**
-   * D clipped to [low, high].
+   * A denoiser under a rule, which can be told from the denoiser itself.
    *
-   * @param whole what is clipped
+   * @param whole its estimates as they are
    */
-  public record Clipped(Denoiser whole, double low, double high) implements Denoiser {
-    public Clipped {
-      checkRange(low, high);
-    }
-
-    /** The same clipping around another denoiser. */
-    public Denoiser around(Denoiser other) {
-      return new Clipped(other, low, high);
-    }
-
+  public record Ruled(Denoiser whole, Rule rule) implements Denoiser {
     @Override
     public Tensor denoise(Tensor x, Tensor sigma, Tensor labels) {
-      try (Scope scope = Scope.open()) {
-        Tensor clean = whole.denoise(x, sigma, labels);
-        return scope.keep(clean.clamp((float) low, (float) high));
-      }
+      return rule.applied(whole).denoise(x, sigma, labels);
     }
   }
 
