@@ -30,6 +30,8 @@ import java.util.Map;
  *
  * <p>Data must lie in the cube: images of [−1, 1] do as (x + 1)/2. It is trained as a {@link
  * Distiller} by {@link Trainer}; {@link #score} is for the samplers of {@link ReflectedDiffusion}.
+ * Targets are made on the host, from noised data that are read back: it trains on the CPU, and a
+ * device that records its steps refuses them.
  *
  * @paper Lou and Ermon 2023, arXiv 2304.04740, section 4
  */
