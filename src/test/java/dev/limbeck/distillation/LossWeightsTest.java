@@ -99,7 +99,7 @@ class LossWeightsTest {
           new ProgressiveDistillation.Config(levels, 2, 10, 1e-3, 1, Solver.EULER, weighting);
       ProgressiveDistillation method = new ProgressiveDistillation(config, constant(device));
       for (int stage = 0; stage < 2; stage++) {
-        StepInput in = input(device, 10 * stage);
+        StepInput in = input(device, 10L * stage);
         double[] grid = stage == 0 ? levels : NoiseLevels.halve(levels);
         int[] interval = in.integers("interval", grid.length / 2);
         double[] sigma = new double[BATCH];

@@ -335,7 +335,7 @@ public final class DistillJob {
             new HtmlReport.Fact("preset", options.preset.name()),
             new HtmlReport.Fact("precision", precision(options)),
             new HtmlReport.Fact("guidance", Double.toString(options.guidance)),
-            new HtmlReport.Fact("settings changed", options.preset.changes()),
+            new HtmlReport.Fact("settings", options.preset.told()),
             new HtmlReport.Fact("wall seconds", String.format("%.0f", result.wallSeconds))));
   }
 

@@ -335,6 +335,7 @@ public final class PointsJob {
         log.charts(),
         List.of(
             new HtmlReport.Fact("device", options.device.description()),
+            new HtmlReport.Fact("settings", options.preset.told()),
             new HtmlReport.Fact("seed", Long.toString(options.seed)),
             new HtmlReport.Fact("data", options.dataName),
             new HtmlReport.Fact("guidance", Double.toString(options.guidance)),

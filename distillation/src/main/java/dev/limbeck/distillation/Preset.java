@@ -110,6 +110,11 @@ public record Preset(
         .collect(Collectors.joining("; "));
   }
 
+  /** The same for a reader. */
+  String told() {
+    return changes().isEmpty() ? "each method's own" : changes();
+  }
+
   /** Training steps of a stage: those asked for, or else the method's own. */
   public long studentSteps(long own) {
     return studentSteps == null ? own : studentSteps;
