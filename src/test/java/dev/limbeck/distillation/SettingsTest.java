@@ -59,6 +59,15 @@ class SettingsTest {
     assertEquals(own.iterations(), changed.iterations());
   }
 
+  /** A classifier that is switched on sees the levels that the critic does. */
+  @Test
+  void aClassifierIsSwitchedOnByItsWeights() {
+    MatchingConfig on = dmd2(settings("generatorWeight=0.003", "classifierWeight=0.01"));
+    assertTrue(on.adversarial().isOn());
+    assertEquals(
+        SettingText.write(on.critic().noise()), SettingText.write(on.adversarial().noise()));
+  }
+
   /** A metric is one of several records; an average is made by a static method. */
   @Test
   void recordsAndFactoriesByName() {

@@ -93,6 +93,7 @@ public final class DiffInstruct {
               .withLevels(MatchingConfig.nearLevels(preset, preset.sampleSteps(1)))
               .withMatch(new Match(edm, Normaliser.EXPECTED, false, Reduction.MEAN))
               .withCritic(new Critic(edm, true, Rhythm.FRESH, points ? 2 : 1, true))
+              .withAdversarial(Adversarial.none(edm))
               .withTraining(
                   points
                       ? new Training(1e-3, 2e-3, 0.9, 0, 10, 20, 0.3, 20_000, 1, 0)

@@ -104,7 +104,7 @@ public final class Dmd2 {
               new Match(
                   new SigmaDraw.Table(noise, 0.02), Normaliser.PER_SAMPLE, false, Reduction.MEAN),
               new Critic(new SigmaDraw.Table(noise, 0), true, Rhythm.STALE_BATCH, 3, true),
-              Adversarial.none(),
+              Adversarial.none(new SigmaDraw.Table(noise, 0)),
               Regression.none(),
               new Training(3e-4, 6e-4, 0.9, 0.01, 10, 20, 1, patient ? 5000 : 2000, 1, 0));
       return new Config(images);
@@ -124,7 +124,7 @@ public final class Dmd2 {
               Inputs.SIMULATED,
               new Match(edm, Normaliser.EXPECTED, false, Reduction.MEAN),
               new Critic(edm, true, Rhythm.STALE_BATCH, 2, true),
-              Adversarial.none(),
+              Adversarial.none(edm),
               Regression.none(),
               new Training(1e-3, 2e-3, 0.9, 0, 10, 100, 0.3, 100.0 * preset.batch(), 0.05, 0)));
     }

@@ -218,7 +218,12 @@ public record MatchingConfig(
       double penaltyNoise) {
     /** No classifier. */
     public static Adversarial none() {
-      return new Adversarial(0, 0, Features.CRITIC, karrasTable(0), 0, 0.01);
+      return none(karrasTable(0));
+    }
+
+    /** No classifier; one that is switched on sees samples of these levels. */
+    public static Adversarial none(SigmaDraw noise) {
+      return new Adversarial(0, 0, Features.CRITIC, noise, 0, 0.01);
     }
 
     /** The paper's for ImageNet-64 (3e-3, 1e-2), or with other weights. */
