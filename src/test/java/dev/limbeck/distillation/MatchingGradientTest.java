@@ -148,7 +148,7 @@ class MatchingGradientTest {
     double of(double sigma, double error);
   }
 
-  /** Both reductions' values and slopes, the sample's factor being a constant of the gradient. */
+  /** Both reductions' slopes, the sample's factor being a constant of the gradient. */
   private static void assertLoss(
       Normaliser normaliser, boolean vpFactor, SigmaWeight weight, Factor factor) {
     SigmaDraw noise = new SigmaDraw.Table(LEVELS, 0);

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.limbeck.distillation.MatchingConfig.Normaliser;
+import dev.limbeck.kernels.Device;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -59,6 +60,44 @@ class SettingsTest {
     assertEquals(own.iterations(), changed.iterations());
   }
 
+  /** The rate of a method whose schedule is made for a number of steps. */
+  @Test
+  void stepsAreNotChangedWithoutTheirRate() {
+    Preset longer = PRESET.with(settings("training.steps=5000"));
+    String said =
+        assertThrows(
+                IllegalArgumentException.class, () -> Methods.of("cd").create(longer, teacher()))
+            .getMessage();
+    assertTrue(said.contains("use --steps, or change training.rate too"), said);
+  }
+
+  /** Every setting that is printed with a text takes that text. */
+  @Test
+  void everySettingThatIsPrintedCanBeSet() {
+    Teacher teacher = teacher();
+    int tried = 0;
+    for (String name : Methods.names()) {
+      Settings none = settings();
+      Methods.release(Methods.of(name).create(PRESET.with(none), teacher));
+      List<String> printed =
+          none.list()
+              .lines()
+              .map(String::strip)
+              .filter(line -> line.contains("=") && !line.contains("…"))
+              .filter(line -> !line.contains("(no text)") && !line.matches("(training.)?steps=.*"))
+              .toList();
+      Settings same = Settings.of(printed);
+      Methods.release(Methods.of(name).create(PRESET.with(same), teacher));
+      same.checkKnown();
+      tried += printed.size();
+    }
+    assertTrue(tried > 100, tried + " settings");
+  }
+
+  private static Teacher teacher() {
+    return Model.builtIn(Device.cpu(), PRESET).teacher();
+  }
+
   /** A classifier that is switched on sees the levels that the critic does. */
   @Test
   void aClassifierIsSwitchedOnByItsWeights() {
@@ -80,6 +119,8 @@ class SettingsTest {
                 EasyConsistencyTuning.Config.class, () -> EasyConsistencyTuning.Config.of(PRESET));
     assertEquals(new ConsistencyMetric.Huber(.5), changed.metric());
     assertEquals(1, changed.training().rate().scale(999_999));
+    // 100 samples are one half-life; the share of those seen so far is no shorter.
+    assertEquals(.5, changed.training().average().beta(1_000_000, 1e8, 100), 1e-12);
   }
 
   @Test
@@ -102,6 +143,9 @@ class SettingsTest {
     assertTrue(refused("levels=a").contains("loop.levels or loop.regression.levels"));
     assertTrue(refused("loop.levels=a,b").contains("numbers with commas"));
     assertTrue(refused("critic.steps=0").contains("at least 1 iterations"));
+    assertTrue(refused("generatorWeight=1").contains("both above 0 or both 0, not 1.0 and 0.0"));
+    assertTrue(refused("classifierWeight=1").contains("both above 0 or both 0"));
+    assertTrue(refused("decay=.5", "loop.training.decay=1").contains("decay is given twice"));
     assertTrue(
         assertThrows(IllegalArgumentException.class, () -> settings("steps"))
             .getMessage()
@@ -124,7 +168,7 @@ class SettingsTest {
     settings.checkKnown();
   }
 
-  /** Every value that is printed and has a text is read back as it was. */
+  /** One of each kind. */
   @Test
   void textsAreReadBack() {
     for (Object value :

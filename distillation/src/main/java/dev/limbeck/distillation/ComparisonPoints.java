@@ -5,7 +5,6 @@ import dev.limbeck.distillation.metrics.MixtureEvaluation;
 import dev.limbeck.distillation.metrics.MixtureScore;
 import dev.limbeck.kernels.Device;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -37,9 +36,9 @@ final class ComparisonPoints {
       Teacher teacher = work.teacher(fitted);
       Method method = Methods.of(cell.method());
       Training training = work.training(folder, watcher);
-      Trained trained = new Trained(work, fitted, training, log);
-      Distiller own = method.create(scale.points(), teacher);
-      trained.add(cell.method(), own);
+      MixtureScore floor = evaluation.floor();
+      Trained trained = new Trained(work, fitted, training, log, floor);
+      trained.add(cell.method(), method.create(scale.points(), teacher));
       // What the method's own choice does not draw in, other students do.
       for (int steps : ComparisonScale.STEPS) {
         if (!trained.rows.containsKey(steps)) {
@@ -47,7 +46,6 @@ final class ComparisonPoints {
           trained.add(cell.method() + "-" + steps, other);
         }
       }
-      MixtureScore floor = evaluation.floor();
       Map<String, Object> found = new LinkedHashMap<>();
       found.put(
           "floor",
@@ -55,9 +53,7 @@ final class ComparisonPoints {
               "within_mode_w2", floor.withinMode(),
               "mass_error", floor.massError(),
               "outliers", floor.outliers()));
-      found.put("training_steps", own.steps());
-      found.put(ComparisonResults.SECONDS, trained.seconds);
-      found.put("rows", trained.rows(floor));
+      found.put("rows", List.copyOf(trained.rows.values()));
       return found;
     }
   }
@@ -68,38 +64,32 @@ final class ComparisonPoints {
     private final Model fitted;
     private final Training training;
     private final RunLog log;
-    private final Map<Integer, MixtureScore> rows = new TreeMap<>();
-    private double seconds;
+    private final MixtureScore floor;
+    private final Map<Integer, Map<String, Object>> rows = new TreeMap<>();
 
-    Trained(PointsWork work, Model fitted, Training training, RunLog log) {
+    Trained(PointsWork work, Model fitted, Training training, RunLog log, MixtureScore floor) {
       this.work = work;
       this.fitted = fitted;
       this.training = training;
       this.log = log;
+      this.floor = floor;
     }
 
     void add(String part, Distiller distiller) {
-      seconds += training.train(part, distiller, "exact", log);
+      double seconds = training.train(part, distiller, "exact", log);
       for (Distiller.Result result : distiller.results()) {
         Model student = fitted.student(result);
         PointsWork.Scored scored = work.score(student.denoiser(), student.sampler());
-        rows.putIfAbsent(scored.nfe(), scored.score());
+        Map<String, Object> row = new LinkedHashMap<>();
+        row.put("steps", scored.nfe());
+        row.put("within_mode_w2", scored.score().withinMode());
+        row.put("within_mode_ratio", scored.score().withinMode() / floor.withinMode());
+        row.put("mass_error", scored.score().massError());
+        row.put("outliers", scored.score().outliers());
+        row.put("training_steps", distiller.steps());
+        row.put(ComparisonResults.SECONDS, seconds);
+        rows.putIfAbsent(scored.nfe(), row);
       }
-    }
-
-    List<Object> rows(MixtureScore floor) {
-      List<Object> all = new ArrayList<>();
-      rows.forEach(
-          (steps, score) -> {
-            Map<String, Object> row = new LinkedHashMap<>();
-            row.put("steps", steps);
-            row.put("within_mode_w2", score.withinMode());
-            row.put("within_mode_ratio", score.withinMode() / floor.withinMode());
-            row.put("mass_error", score.massError());
-            row.put("outliers", score.outliers());
-            all.add(row);
-          });
-      return all;
     }
   }
 

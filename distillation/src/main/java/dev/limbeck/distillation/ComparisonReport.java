@@ -157,7 +157,7 @@ final class ComparisonReport {
                         String.format(Locale.ROOT, "%.2f×", number(row, "within_mode_ratio")),
                         String.format(Locale.ROOT, "%.4f", number(row, "mass_error")),
                         String.format(Locale.ROOT, "%.4f", number(row, "outliers")),
-                        seconds(result)));
+                        seconds(row)));
               }
             });
     return new HtmlReport.Table(

@@ -5,6 +5,7 @@ import dev.limbeck.distillation.diffusion.NoiseLevels;
 import dev.limbeck.distillation.diffusion.Preconditioning;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.tensor.Tensor;
+import java.util.Arrays;
 
 /**
  * Consistency distillation: the student answers the same at neighbouring points of each trajectory
@@ -63,6 +64,19 @@ public final class ConsistencyDistillation extends ConsistencyLearning implement
       ProgressiveDistillation.Solver solver,
       double targetDecay) {
     private static final int PAPER_NODES = 18;
+
+    public Config {
+      boolean falls = grid.length >= 2 && grid[grid.length - 1] > 0;
+      for (int i = 1; falls && i < grid.length; i++) {
+        falls = grid[i] < grid[i - 1];
+      }
+      if (!falls) {
+        throw new IllegalArgumentException(
+            "cd compares answers on a grid of at least two noise levels that fall and stay above"
+                + " 0, not on "
+                + Arrays.toString(grid));
+      }
+    }
 
     /**
      * The paper's settings for CIFAR-10, but for its metric: in the place of LPIPS stands {@link

@@ -17,6 +17,13 @@ public final class ConsistencySchedule {
     int at(long step, long steps);
   }
 
+  private static void checkRange(int first, int last) {
+    if (first < 1 || last < first) {
+      throw new IllegalArgumentException(
+          "numbers of noise levels rise from 1 or more, not from " + first + " to " + last);
+    }
+  }
+
   /** Always the same number. */
   public record Fixed(int count) implements Nodes {
     public Fixed {
@@ -38,6 +45,10 @@ public final class ConsistencySchedule {
    * @paper Song et al. 2023, arXiv 2303.01469, appendix C
    */
   public record SquareRoot(int first, int last) implements Nodes {
+    public SquareRoot {
+      checkRange(first, last);
+    }
+
     @Override
     public int at(long step, long steps) {
       double start = (double) first * first;
@@ -53,6 +64,10 @@ public final class ConsistencySchedule {
    * @paper Song and Dhariwal 2023, arXiv 2310.14189, equation 9
    */
   public record Doubling(int first, int last) implements Nodes {
+    public Doubling {
+      checkRange(first, last);
+    }
+
     /** K', the steps between two doublings. */
     public long period(long steps) {
       int ratio = last / first; // rounded down, as published

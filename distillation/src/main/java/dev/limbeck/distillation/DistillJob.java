@@ -119,7 +119,7 @@ public final class DistillJob {
     boolean trains = options.teacher == null;
     Model teacher = trains ? job().untrained() : options.teacher;
     TrainJob.checkFits(teacher, data);
-    options.methods.forEach(method -> Methods.release(create(method, teacher)));
+    options.methods.forEach(method -> Methods.tryOut(create(method, teacher), options.out));
     if (trains) {
       teacher.network().close();
     }
@@ -201,7 +201,8 @@ public final class DistillJob {
   Distiller create(String method, Model teacher) {
     Teacher source = teacher.teacher().guided(options.guidance);
     Preset preset = options.preset;
-    if (codec(options) != Codec.IDENTITY) { // Latents lie beyond the bounds of images.
+    // Latents lie beyond the bounds of images.
+    if (codec(options) != Codec.IDENTITY && method.startsWith(Ddil.VARIATION.name() + "+")) {
       preset = Ddil.unbounded(preset);
     }
     return Methods.of(method).create(preset, source);
@@ -211,7 +212,7 @@ public final class DistillJob {
     Distiller distiller = create(method, teacher);
     String origin = "teacher " + teacher.hash() + " guidance " + options.guidance;
     List<CovariateShift> before = shifts(distiller);
-    job().train(method, distiller, origin, log);
+    job().train(method, distiller, options.preset.changed(origin), log);
     Model student = teacher.student(distiller);
     student.save(RunFolder.student(options.out, method), method + ", seed " + options.seed);
     return new Student(method, student, CovariateShift.after(before, shifts(distiller)));

@@ -340,6 +340,14 @@ public record MatchingConfig(
       throw new IllegalArgumentException(
           "a penalty on the classifier needs a classifier: a generatorWeight above 0");
     }
+    if (adversarial.generatorWeight > 0 != adversarial.classifierWeight > 0) {
+      throw new IllegalArgumentException(
+          "a classifier is trained and listened to, or there is none: generatorWeight and"
+              + " classifierWeight are both above 0 or both 0, not "
+              + adversarial.generatorWeight
+              + " and "
+              + adversarial.classifierWeight);
+    }
     double[] grid = regression.levels;
     if (regression.isOn()
         && (grid.length < 2

@@ -2,6 +2,7 @@ package dev.limbeck.distillation;
 
 import dev.limbeck.nn.Params;
 import dev.limbeck.nn.optim.Optimizer;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Collectors;
 
@@ -64,6 +65,37 @@ public final class Methods {
           String.format("%n  %-14s %s (%s)", variation.name() + "+…", variation.summary(), bases));
     }
     return text.toString();
+  }
+
+  /**
+   * Looks at a method that was made to see whether it fits, and gives back its memory.
+   *
+   * @param folder where a run would keep what it records
+   * @throws IllegalArgumentException if no student comes of it
+   */
+  static void tryOut(Distiller distiller, Path folder) {
+    distiller.keepIn(folder);
+    try {
+      distiller.sampler();
+      if (distiller.steps() < 1) {
+        throw new IllegalArgumentException(
+            distiller.name() + " is to train for " + distiller.steps() + " steps; it needs one");
+      }
+      if (translates(distiller)) {
+        throw new IllegalArgumentException(
+            distiller.name()
+                + ": a generator with the inputs SOURCE translates samples and draws none from"
+                + " noise: there is DistributionMatching.translate for it, and no job");
+      }
+    } finally {
+      release(distiller);
+    }
+  }
+
+  private static boolean translates(Distiller distiller) {
+    Distiller base = distiller instanceof DisBack disBack ? disBack.base() : distiller;
+    return base instanceof DistributionMatching matching
+        && matching.config().inputs() == MatchingConfig.Inputs.SOURCE;
   }
 
   /** Gives back the memory of a method that was made to see whether it fits. */

@@ -108,7 +108,7 @@ public final class PointsJob {
     Model untrained = work.untrained();
     Teacher teacher = work.teacher(untrained);
     for (String method : options.methods) {
-      Methods.release(Methods.of(method).create(options.preset, teacher));
+      Methods.tryOut(Methods.of(method).create(options.preset, teacher), options.out);
     }
     untrained.network().close();
   }
@@ -167,7 +167,7 @@ public final class PointsJob {
     Distiller distiller = Methods.of(method).create(options.preset, work.teacher(fitted));
     String origin = "exact guidance " + options.guidance;
     Model start = fitted.student(distiller);
-    training.train(method, distiller, origin, log);
+    training.train(method, distiller, options.preset.changed(origin), log);
     List<Model> students = new ArrayList<>();
     for (Distiller.Result result : distiller.results()) {
       Model student = fitted.student(result);

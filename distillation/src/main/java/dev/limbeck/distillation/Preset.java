@@ -110,9 +110,24 @@ public record Preset(
         .collect(Collectors.joining("; "));
   }
 
-  /** The same for a reader. */
+  /** The same behind the origin of a training, which tells its checkpoints from others. */
+  String changed(String origin) {
+    return changes().isEmpty() ? origin : origin + " with " + changes();
+  }
+
+  /** For a reader: what is not as methods would choose it. */
   String told() {
-    return changes().isEmpty() ? "each method's own" : changes();
+    List<String> all = new ArrayList<>();
+    if (studentSteps != null) {
+      all.add(studentSteps + " training steps");
+    }
+    if (sampleSteps != null) {
+      all.add(sampleSteps + " steps to draw");
+    }
+    if (!changes().isEmpty()) {
+      all.add(changes());
+    }
+    return all.isEmpty() ? "each method's own" : String.join("; ", all);
   }
 
   /** Training steps of a stage: those asked for, or else the method's own. */

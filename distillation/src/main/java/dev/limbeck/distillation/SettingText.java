@@ -151,6 +151,9 @@ final class SettingText {
     Map<String, Executable> all = new LinkedHashMap<>();
     List<Class<?>> kinds = new ArrayList<>(List.of(type));
     kinds.addAll(List.of(type.getDeclaredClasses()));
+    if (type.isSealed()) {
+      kinds.addAll(List.of(type.getPermittedSubclasses()));
+    }
     for (Class<?> kind : kinds) {
       if (kind.isRecord() && type.isAssignableFrom(kind) && readable(canonical(kind))) {
         all.put(kind.getSimpleName(), canonical(kind));

@@ -1,5 +1,6 @@
 package dev.limbeck.distillation;
 
+import dev.limbeck.nn.optim.LrSchedule;
 import java.lang.reflect.RecordComponent;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -18,8 +19,8 @@ import java.util.stream.Collectors;
 public final class Settings {
   private final Map<String, String> changes = new LinkedHashMap<>();
 
-  /** The configurations that were asked for, as their methods would choose them. */
-  private final Map<Class<?>, Record> asked = new LinkedHashMap<>();
+  /** The configurations that were asked for, as their methods would choose them, by their lists. */
+  private final Map<String, Record> asked = new LinkedHashMap<>();
 
   /**
    * Changes to make.
@@ -60,14 +61,15 @@ public final class Settings {
     if (!(config instanceof Record record)) {
       return config;
     }
-    asked.putIfAbsent(record.getClass(), record);
+    asked.put(list(record), record);
     Map<String, Object> all = names(record);
     Map<String, String> mine = new LinkedHashMap<>();
     changes.forEach(
         (key, value) -> {
           String name = named(all, key);
-          if (name != null) {
-            mine.put(name, value);
+          if (name != null && mine.put(name, value) != null) {
+            throw new IllegalArgumentException(
+                "the setting " + name + " is given twice; once is enough");
           }
         });
     @SuppressWarnings("unchecked")
@@ -92,18 +94,20 @@ public final class Settings {
 
   /** One line for each setting of the methods that were made, with the value they would choose. */
   public String list() {
+    return String.join("", asked.keySet());
+  }
+
+  private static String list(Record record) {
+    Class<?> owner = record.getClass().getDeclaringClass();
     StringBuilder text = new StringBuilder();
-    for (Record record : asked.values()) {
-      Class<?> owner = record.getClass().getDeclaringClass();
-      text.append(String.format("%n%s", owner == null ? "" : owner.getSimpleName()));
-      names(record)
-          .forEach(
-              (name, value) -> {
-                if (!(value instanceof Record) || !hasParts(record, name)) {
-                  text.append(String.format("%n  %s=%s", name, SettingText.write(value)));
-                }
-              });
-    }
+    text.append(String.format("%n%s", owner == null ? "" : owner.getSimpleName()));
+    names(record)
+        .forEach(
+            (name, value) -> {
+              if (!(value instanceof Record) || !hasParts(record, name)) {
+                text.append(String.format("%n  %s=%s", name, SettingText.write(value)));
+              }
+            });
     return text.toString();
   }
 
@@ -150,6 +154,7 @@ public final class Settings {
 
   private static Record changed(Record record, String before, Map<String, String> mine) {
     RecordComponent[] components = record.getClass().getRecordComponents();
+    checkLength(components, before, mine);
     Object[] values = new Object[components.length];
     for (int i = 0; i < values.length; i++) {
       Class<?> type = components[i].getType();
@@ -168,5 +173,24 @@ public final class Settings {
       }
     }
     return SettingText.record(record.getClass(), values);
+  }
+
+  /** Schedules of learning rates are made for the number of steps that stands beside them. */
+  private static void checkLength(
+      RecordComponent[] components, String before, Map<String, String> mine) {
+    String steps = before + "steps";
+    for (RecordComponent component : components) {
+      String rate = before + component.getName();
+      if (component.getType() == LrSchedule.class
+          && mine.containsKey(steps)
+          && !mine.containsKey(rate)) {
+        throw new IllegalArgumentException(
+            "the setting "
+                + steps
+                + " leaves the learning rate as it was for another length: use --steps, or change "
+                + rate
+                + " too");
+      }
+    }
   }
 }

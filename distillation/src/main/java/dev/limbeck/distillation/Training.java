@@ -25,8 +25,6 @@ record Training(
     String run = "preset " + preset.name() + " steps " + distiller.steps() + " seed " + seed;
     // The levels of a sampler are long to read, and tell settings apart that the steps do not.
     run += " sampler " + Integer.toHexString(distiller.sampler().text().hashCode());
-    String changes = preset.changes();
-    run += changes.isEmpty() ? "" : " with " + changes;
     String fingerprint = run + " data " + data + " from " + origin;
     Trainer.Listener listener =
         (unused, step, losses) -> {

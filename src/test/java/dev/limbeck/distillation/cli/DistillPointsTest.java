@@ -127,6 +127,24 @@ class DistillPointsTest {
     assertTrue(
         other.err().contains("set generatorWeight=0.003; classifierWeight=0.01, not none"),
         other.err());
+    for (String[] bad :
+        new String[][] {
+          {"dmd2", "inputs=SOURCE", "translates"},
+          {"dmd2", "iterations=0", "0 steps"},
+          {"cd", "grid=", "two noise levels that fall"},
+          {"ict", "nodes=Doubling(0,80)", "rise from 1 or more"}
+        }) {
+      String said =
+          MainTest.sentence(
+              2,
+              "distill",
+              "--device=cpu",
+              "--data=toy:ring",
+              "--out=" + out,
+              "--method=" + bad[0],
+              "--set=" + bad[1]);
+      assertTrue(said.contains(bad[2]), said);
+    }
     assertTrue(distill(out, "toy:ring", "--method=pd", "--set=x=1").err().contains("\"x\"; known"));
     MainTest.Run list = distill(folder.resolve("none"), "toy:ring", "--method=pd", "--settings");
     assertEquals(0, list.status(), list.err());

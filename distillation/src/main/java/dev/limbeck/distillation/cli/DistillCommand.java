@@ -100,7 +100,7 @@ final class DistillCommand implements Callable<Integer> {
       names = "--set",
       paramLabel = "KEY=VALUE",
       description =
-          "Changes a setting of the methods, as in --set generatorWeight=0.003; repeat it for"
+          "Changes a setting of the methods, as in --set critic.steps=5; repeat it for"
               + " several. --settings prints them all.")
   private List<String> changes = List.of();
 

@@ -20,6 +20,8 @@ import java.util.function.IntToDoubleFunction;
  * {@link BrownianPath} does over the step: a step that is tried again shorter goes along the same
  * path, and other tolerances lead to nearly the same picture.
  *
+ * @cost with noise, some twenty small operations for each sample of each step, since every sample
+ *     is at another place of its path: for thousands of points at once it is slow
  * @paper Lu et al. 2022, arXiv 2206.00927, appendix; Söderlind 2003, "Digital filters in adaptive
  *     time-stepping"
  */
