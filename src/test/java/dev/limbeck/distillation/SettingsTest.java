@@ -193,6 +193,9 @@ class SettingsTest {
   void aCheckpointOfOtherSettingsIsAnother() {
     assertEquals("", PRESET.changes());
     assertEquals("", PRESET.with(settings()).changes());
-    assertEquals("a=1; b=[2,3]", PRESET.with(settings("a=1", "b = [2,3]")).changes());
+    Preset changed = PRESET.with(settings("a=1", "b = [2,3]"));
+    assertEquals("a=1; b=[2,3]", changed.changes());
+    assertEquals("teacher", PRESET.changed("teacher"));
+    assertEquals("teacher with a=1; b=[2,3]", changed.changed("teacher"));
   }
 }

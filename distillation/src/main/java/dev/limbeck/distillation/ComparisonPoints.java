@@ -78,6 +78,9 @@ final class ComparisonPoints {
     void add(String part, Distiller distiller) {
       double seconds = training.train(part, distiller, "exact", log);
       for (Distiller.Result result : distiller.results()) {
+        if (rows.containsKey(result.sampler().evaluations())) {
+          continue;
+        }
         Model student = fitted.student(result);
         PointsWork.Scored scored = work.score(student.denoiser(), student.sampler());
         Map<String, Object> row = new LinkedHashMap<>();
@@ -88,7 +91,7 @@ final class ComparisonPoints {
         row.put("outliers", scored.score().outliers());
         row.put("training_steps", distiller.steps());
         row.put(ComparisonResults.SECONDS, seconds);
-        rows.putIfAbsent(scored.nfe(), row);
+        rows.put(scored.nfe(), row);
       }
     }
   }

@@ -101,18 +101,15 @@ public final class Settings {
     Class<?> owner = record.getClass().getDeclaringClass();
     StringBuilder text = new StringBuilder();
     text.append(String.format("%n%s", owner == null ? "" : owner.getSimpleName()));
-    names(record)
-        .forEach(
-            (name, value) -> {
-              if (!(value instanceof Record) || !hasParts(record, name)) {
-                text.append(String.format("%n  %s=%s", name, SettingText.write(value)));
-              }
-            });
+    Map<String, Object> all = names(record);
+    all.forEach(
+        (name, value) -> {
+          boolean hasParts = all.keySet().stream().anyMatch(o -> o.startsWith(name + "."));
+          if (!hasParts) {
+            text.append(String.format("%n  %s=%s", name, SettingText.write(value)));
+          }
+        });
     return text.toString();
-  }
-
-  private static boolean hasParts(Record record, String name) {
-    return names(record).keySet().stream().anyMatch(other -> other.startsWith(name + "."));
   }
 
   /** Names of all components, and their values. */
