@@ -240,9 +240,6 @@ using namespace limbeck;
 LIMBECK_API cuModuleLoadDataEx(LoadedModule **module, const char *image, unsigned count, int *options, void **values) {
   return withContext([&](Context &c) -> int {
     if (!module || !image) return kInvalidValue;
-    std::string log;
-    LoadedModule *fresh = nullptr;
-    int status = loadModule(c, image, fresh, log);
     constexpr int kErrorLog = 5, kErrorLogBytes = 6;
     char *buffer = nullptr;
     size_t bytes = 0;
@@ -250,7 +247,11 @@ LIMBECK_API cuModuleLoadDataEx(LoadedModule **module, const char *image, unsigne
       if (options[i] == kErrorLog) buffer = static_cast<char *>(values[i]);
       if (options[i] == kErrorLogBytes) bytes = reinterpret_cast<size_t>(values[i]) & 0xffffffff;
     }
-    if (buffer && bytes) std::snprintf(buffer, bytes, "%s", log.c_str());
+    if (buffer && !bytes) return kInvalidValue;  // as a driver of NVIDIA's does (580, an H100)
+    std::string log;
+    LoadedModule *fresh = nullptr;
+    int status = loadModule(c, image, fresh, log);
+    if (buffer) std::snprintf(buffer, bytes, "%s", log.c_str());
     if (!status) *module = fresh;
     return status;
   });

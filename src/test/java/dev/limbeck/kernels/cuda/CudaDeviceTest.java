@@ -228,6 +228,18 @@ class CudaDeviceTest {
   }
 
   @CudaTest
+  void theDriversCompilerSaysWhatIsWrong() {
+    try (CudaDevice device = CudaDevice.open(0)) {
+      device.allocate(DType.F32, 1).close(); // the context is this thread's
+      String ptx = ".version 8.0\n.target sm_75\n.address_size 64\nthis is no PTX\n";
+      DeviceException e = assertThrows(DeviceException.class, () -> Modules.compile("broken", ptx));
+      assertTrue(
+          e.getMessage().matches("(?s)cuModuleLoadData: CUDA_ERROR_INVALID_PTX .*"), e::getMessage);
+      assertTrue(e.getMessage().matches("(?s).*broken\\.cu: .*\\b4\\b.*"), e::getMessage);
+    }
+  }
+
+  @CudaTest
   void memoryIsUsedAgain() {
     try (CudaDevice cuda = SoftwareCuda.openPooled()) {
       for (int i = 0; i < 50; i++) {

@@ -110,18 +110,31 @@ final class Modules implements AutoCloseable {
 
   private Module load(Class<?> beside, String module, String source) {
     String ptx = source == null ? text(beside, module) : Nvrtc.ptx(module, source, capability);
-    CUmodule handle = new CUmodule();
-    JITOptions options = new JITOptions();
-    options.putBytes(CUjit_option.CU_JIT_ERROR_LOG_BUFFER, new byte[LOG_BYTES]);
-    byte[] text = (ptx + '\0').getBytes(StandardCharsets.UTF_8);
-    int status = JCudaDriver.cuModuleLoadDataJIT(handle, Pointer.to(text), options);
-    if (status != CUresult.CUDA_SUCCESS) {
-      String log = options.getString(CUjit_option.CU_JIT_ERROR_LOG_BUFFER);
-      Driver.check("cuModuleLoadData", status, module + ".cu: " + String.valueOf(log).strip());
-    }
+    CUmodule handle = compile(module, ptx);
     Map<String, Function> functions = new HashMap<>();
     parameters(ptx).forEach((symbol, types) -> functions.put(symbol, bind(handle, symbol, types)));
     return new Module(beside.getPackageName(), source, handle, functions);
+  }
+
+  /**
+   * Has the driver compile a text.
+   *
+   * @throws DeviceException if it refuses, with what its compiler says
+   */
+  static CUmodule compile(String module, String ptx) {
+    CUmodule handle = new CUmodule();
+    byte[] text = (ptx + '\0').getBytes(StandardCharsets.UTF_8);
+    int status = JCudaDriver.cuModuleLoadData(handle, text);
+    if (status != CUresult.CUDA_SUCCESS) {
+      // Once more, for the compiler's words. The driver refuses the buffer without its size.
+      JITOptions options = new JITOptions();
+      options.putInt(CUjit_option.CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, LOG_BYTES);
+      options.putBytes(CUjit_option.CU_JIT_ERROR_LOG_BUFFER, new byte[LOG_BYTES]);
+      status = JCudaDriver.cuModuleLoadDataJIT(handle, Pointer.to(text), options);
+      String log = options.getString(CUjit_option.CU_JIT_ERROR_LOG_BUFFER);
+      Driver.check("cuModuleLoadData", status, module + ".cu: " + String.valueOf(log).strip());
+    }
+    return handle;
   }
 
   /** The PTX for the device's capability, or for the next below: the same text is kept once. */
