@@ -14,6 +14,7 @@ import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.kernels.cuda.CudaDevice;
 import dev.limbeck.kernels.cuda.CudaTest;
+import dev.limbeck.kernels.cuda.LibraryUse;
 import dev.limbeck.kernels.cuda.SoftwareCuda;
 import dev.limbeck.kernels.op.Unary;
 import java.util.ArrayList;
@@ -47,7 +48,8 @@ class CudaOpCasesTest {
   private record Way(int ptx, List<String> options, boolean libraries, float tolerance) {
     CudaDevice open() {
       CudaDevice.Options usual = CudaDevice.Options.ofProperties();
-      return SoftwareCuda.openWithPtx(ptx, usual.withLibraries(libraries));
+      return SoftwareCuda.openWithPtx(
+          ptx, usual.withLibraries(libraries ? LibraryUse.ALWAYS : LibraryUse.OFF));
     }
 
     @Override

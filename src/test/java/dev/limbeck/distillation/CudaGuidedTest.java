@@ -10,6 +10,7 @@ import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.kernels.cuda.CudaDevice;
 import dev.limbeck.kernels.cuda.CudaTest;
+import dev.limbeck.kernels.cuda.LibraryUse;
 import dev.limbeck.nn.optim.Optimizer;
 import dev.limbeck.tensor.Rng;
 import java.util.ArrayList;
@@ -73,7 +74,7 @@ class CudaGuidedTest {
   private static CudaDevice open(boolean graphs) {
     System.setProperty("limbeck.cuda.graphs", graphs ? "on" : "off");
     CudaDevice.Options options = CudaDevice.Options.ofProperties();
-    return CudaDevice.open(0, options.withExactMemory(false).withLibraries(false));
+    return CudaDevice.open(0, options.withExactMemory(false).withLibraries(LibraryUse.OFF));
   }
 
   private static float largest(float[] values) {

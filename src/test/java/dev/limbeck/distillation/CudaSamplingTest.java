@@ -14,6 +14,7 @@ import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.kernels.cuda.CudaDevice;
 import dev.limbeck.kernels.cuda.CudaTest;
+import dev.limbeck.kernels.cuda.LibraryUse;
 import dev.limbeck.kernels.cuda.SoftwareCuda;
 import dev.limbeck.tensor.Rng;
 import dev.limbeck.tensor.Shape;
@@ -63,7 +64,7 @@ class CudaSamplingTest {
       try (CpuDevice cpu = CpuDevice.open(true, 1)) {
         expected = draw(cpu, method, 2, 2);
       }
-      try (CudaDevice cuda = CudaTrainingTest.openChecked(false)) {
+      try (CudaDevice cuda = CudaTrainingTest.openChecked(LibraryUse.OFF)) {
         // Pixels lie between −1 and 1.
         assertArrayEquals(
             expected, draw(cuda, method, 2, 2), CudaTrainingTest.TOLERANCE, method.name());

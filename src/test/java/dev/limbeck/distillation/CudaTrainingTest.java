@@ -14,6 +14,7 @@ import dev.limbeck.kernels.cpu.CpuDevice;
 import dev.limbeck.kernels.cuda.CudaDevice;
 import dev.limbeck.kernels.cuda.CudaTest;
 import dev.limbeck.kernels.cuda.CudaTestOfEach;
+import dev.limbeck.kernels.cuda.LibraryUse;
 import dev.limbeck.kernels.cuda.SoftwareCuda;
 import dev.limbeck.nn.Params;
 import dev.limbeck.nn.optim.Optimizer;
@@ -139,11 +140,11 @@ class CudaTrainingTest {
   static CudaDevice open(boolean graphs) {
     System.setProperty("limbeck.cuda.graphs", graphs ? "on" : "off");
     CudaDevice.Options options = CudaDevice.Options.ofProperties();
-    return CudaDevice.open(0, options.withExactMemory(false).withLibraries(false));
+    return CudaDevice.open(0, options.withExactMemory(false).withLibraries(LibraryUse.OFF));
   }
 
   /** With memory of its own for each buffer, so that a step over its end is seen. */
-  static CudaDevice openChecked(boolean libraries) {
+  static CudaDevice openChecked(LibraryUse libraries) {
     CudaDevice.Options options = CudaDevice.Options.ofProperties();
     return CudaDevice.open(0, options.withExactMemory(true).withLibraries(libraries));
   }
@@ -205,7 +206,7 @@ class CudaTrainingTest {
     try (CpuDevice cpu = CpuDevice.open(true, 1)) {
       expected = train(method, cpu, 1);
     }
-    for (boolean libraries : new boolean[] {false, true}) {
+    for (LibraryUse libraries : List.of(LibraryUse.OFF, LibraryUse.ALWAYS)) {
       try (CudaDevice cuda = openChecked(libraries)) {
         assertAgrees(method + ", " + cuda.description(), expected, train(method, cuda, 1));
       }
@@ -229,7 +230,7 @@ class CudaTrainingTest {
       expected = stepBack(method, cpu, false);
       assertNotEquals(stepBack(method, cpu, true).losses, expected.losses, "the node teaches");
     }
-    for (boolean libraries : new boolean[] {false, true}) {
+    for (LibraryUse libraries : List.of(LibraryUse.OFF, LibraryUse.ALWAYS)) {
       try (CudaDevice cuda = openChecked(libraries)) {
         assertAgrees(method + ", " + cuda.description(), expected, stepBack(method, cuda, false));
       }

@@ -127,7 +127,7 @@ public interface Launcher {
 
   /** How products and convolutions run. */
   enum Way {
-    /** As follows from shapes, device and libraries: by a library if it takes them. */
+    /** As follows from shapes, device and libraries: by a library if they are large. */
     RULE,
     /** By a library. */
     LIBRARY,

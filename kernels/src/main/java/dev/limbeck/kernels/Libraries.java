@@ -4,9 +4,9 @@ package dev.limbeck.kernels;
  * Matrix products and convolutions by the vendor's libraries (cuBLAS, cuDNN), where they are found.
  *
  * <p>Every method queues the work and answers true, or does nothing and answers false: because the
- * library is absent or switched off ({@code -Dlimbeck.cuda.libraries=off}), or does not take such
- * arguments. Then the caller launches its own kernel. The answer depends on shapes, device and
- * libraries alone.
+ * library is absent or switched off ({@code -Dlimbeck.cuda.libraries=off}), does not take such
+ * arguments, or needs longer for such sizes. Then the caller launches its own kernel. The answer
+ * depends on shapes, device and libraries alone.
  */
 public interface Libraries {
   /**

@@ -2,6 +2,7 @@ package dev.limbeck.kernels.cuda;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -9,6 +10,7 @@ import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.DType;
 import dev.limbeck.kernels.Device;
 import dev.limbeck.kernels.Kernel;
+import dev.limbeck.kernels.Launcher.Way;
 import dev.limbeck.kernels.Libraries;
 import dev.limbeck.kernels.Libraries.Convolution;
 import dev.limbeck.kernels.Libraries.Pass;
@@ -67,6 +69,7 @@ class LibrariesTest {
 
   private static List<Case> convolutions() {
     List<Case> cases = new ArrayList<>();
+    Conv2dDims pointwise = new Conv2dDims(2, 9, 8, 5, 7, 1, 1, Conv2dSpec.same(1));
     List<Conv2dSpec> specs =
         List.of(
             Conv2dSpec.same(3),
@@ -74,8 +77,9 @@ class LibrariesTest {
             new Conv2dSpec(1, 2, 1, 0, 1, 0),
             // Unequal padding, which cuDNN does not know.
             new Conv2dSpec(2, 2, 0, 0, 1, 1));
-    for (Conv2dSpec spec : specs) {
-      Conv2dDims d = new Conv2dDims(2, 9, 8, 5, 7, 3, 3, spec);
+    List<Conv2dDims> all = new ArrayList<>(List.of(pointwise));
+    specs.forEach(spec -> all.add(new Conv2dDims(2, 9, 8, 5, 7, 3, 3, spec)));
+    for (Conv2dDims d : all) {
       int x = d.inPixels() * d.c();
       int w = d.o() * d.taps();
       int y = d.outPixels() * d.o();
@@ -89,18 +93,23 @@ class LibrariesTest {
     return cases;
   }
 
+  private static Buffer[] allocate(Device device, int... lengths) {
+    Random random = new Random(3);
+    Buffer[] buffers = new Buffer[lengths.length];
+    for (int i = 0; i < buffers.length; i++) {
+      float[] host = new float[lengths[i]];
+      for (int e = 0; e < host.length; e++) {
+        host[e] = random.nextFloat() - 0.5f;
+      }
+      buffers[i] = device.allocate(DType.F32, host.length);
+      buffers[i].upload(host, 0);
+    }
+    return buffers;
+  }
+
   private static float[] run(Device device, Case each) {
     try (Scope scope = Scope.open()) {
-      Random random = new Random(3);
-      Buffer[] buffers = new Buffer[each.lengths.length];
-      for (int i = 0; i < buffers.length; i++) {
-        float[] host = new float[each.lengths[i]];
-        for (int e = 0; e < host.length; e++) {
-          host[e] = random.nextFloat() - 0.5f;
-        }
-        buffers[i] = device.allocate(DType.F32, host.length);
-        buffers[i].upload(host, 0);
-      }
+      Buffer[] buffers = allocate(device, each.lengths);
       device.execute(each.kernel.apply(buffers));
       float[] result = new float[each.lengths[buffers.length - 1]];
       buffers[buffers.length - 1].download(result, 0);
@@ -139,6 +148,28 @@ class LibrariesTest {
       assertTrue(with.description().contains("cuBLAS; cuDNN"), with.description());
       assertTrue(without.description().contains("own kernels only"), without.description());
     }
+  }
+
+  @CudaTest
+  void smallShapesAreOurOwnUnlessTheLibraryIsAskedFor() {
+    CudaDevice.Options options = SoftwareCuda.withLibraries().withLibraries(LibraryUse.LARGE);
+    try (CudaDevice cuda = CudaDevice.open(0, options);
+        Scope scope = Scope.open()) {
+      // The first four convolutions are products.
+      for (Case each : List.of(products().get(0), convolutions().get(0), convolutions().get(4))) {
+        Kernel kernel = each.kernel.apply(allocate(cuda, each.lengths));
+        assertFalse(isByLibrary(cuda, kernel, Way.RULE), kernel.toString());
+        assertTrue(isByLibrary(cuda, kernel, Way.LIBRARY), kernel.toString());
+      }
+    }
+    assertTrue(LibraryUse.LARGE.takes(512L * 512 * 512));
+    assertFalse(LibraryUse.LARGE.takes(512L * 512 * 511));
+    assertTrue(LibraryUse.LARGE.takes(new Convolution(1, 8, 8, 256, 256, 3, 3, 1, 1, 1, 1, 8, 8)));
+    assertFalse(LibraryUse.LARGE.takes(new Convolution(9, 8, 8, 128, 256, 3, 3, 1, 1, 1, 1, 8, 8)));
+  }
+
+  private static boolean isByLibrary(CudaDevice cuda, Kernel kernel, Way way) {
+    return cuda.launcher().trial(kernel, way).contains("library");
   }
 
   @CudaTest

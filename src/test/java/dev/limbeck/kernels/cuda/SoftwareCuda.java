@@ -110,7 +110,8 @@ public final class SoftwareCuda {
   }
 
   /**
-   * Options with cuBLAS and cuDNN; the software device has stand-ins for both.
+   * Options with cuBLAS and cuDNN for all that they take; the software device has stand-ins for
+   * both.
    *
    * @throws TestAbortedException on a GPU without them
    */
@@ -120,7 +121,7 @@ public final class SoftwareCuda {
         throw new TestAbortedException(absent.get());
       }
     }
-    return CudaDevice.Options.ofProperties().withLibraries(true);
+    return CudaDevice.Options.ofProperties().withLibraries(LibraryUse.ALWAYS);
   }
 
   /** Where the software device is built. */

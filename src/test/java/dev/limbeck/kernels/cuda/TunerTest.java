@@ -48,7 +48,7 @@ class TunerTest {
     CudaDevice.Options options =
         libraries
             ? SoftwareCuda.withLibraries()
-            : CudaDevice.Options.ofProperties().withLibraries(false);
+            : CudaDevice.Options.ofProperties().withLibraries(LibraryUse.OFF);
     return CudaDevice.open(0, options.withExactMemory(false).withAutotune(file()));
   }
 

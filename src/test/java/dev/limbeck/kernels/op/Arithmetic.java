@@ -1,6 +1,7 @@
 package dev.limbeck.kernels.op;
 
 import dev.limbeck.kernels.cuda.CudaDevice;
+import dev.limbeck.kernels.cuda.LibraryUse;
 
 /** Every PTX of matrix products and convolutions, with exact products and on tensor cores. */
 enum Arithmetic {
@@ -26,7 +27,7 @@ enum Arithmetic {
   /** A device that computes like this, without the vendor's libraries. */
   CudaDevice open() {
     CudaDevice.Options options = CudaDevice.Options.ofProperties();
-    return CudaDevice.open(0, options.withPtx(ptx).withTf32(tf32).withLibraries(false));
+    return CudaDevice.open(0, options.withPtx(ptx).withTf32(tf32).withLibraries(LibraryUse.OFF));
   }
 
   /** What to allow where exact products would be allowed this. */

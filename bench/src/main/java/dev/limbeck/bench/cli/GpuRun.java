@@ -115,7 +115,7 @@ final class GpuRun {
 
   /** As in training: with libraries, where there are any. */
   private ChainedOptionsBuilder methods() {
-    ChainedOptionsBuilder options = options(METHOD, !smallest);
+    ChainedOptionsBuilder options = options(METHOD, smallest ? "off" : "large");
     return smallest ? options.param("method", "edm").param("batch", "1") : options;
   }
 
@@ -143,12 +143,16 @@ final class GpuRun {
     return JmhRun.run(options(include, libraries).param("shape", of.toArray(new String[0])));
   }
 
-  /** What is appended here replaces what the benchmarks' annotation appends. */
   private ChainedOptionsBuilder options(String include, boolean libraries) {
+    return options(include, libraries ? "always" : "off");
+  }
+
+  /** What is appended here replaces what the benchmarks' annotation appends. */
+  private ChainedOptionsBuilder options(String include, String libraries) {
     return jmh.options(JmhRun.PACKAGE + include)
         .jvmArgsAppend(
             "--add-modules=jdk.incubator.vector",
             "-D" + DeviceBench.DEVICE + "=" + device,
-            "-Dlimbeck.cuda.libraries=" + (libraries ? "on" : "off"));
+            "-Dlimbeck.cuda.libraries=" + libraries);
   }
 }

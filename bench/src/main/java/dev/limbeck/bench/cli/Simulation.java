@@ -7,6 +7,7 @@ import dev.limbeck.kernels.Kernel;
 import dev.limbeck.kernels.Scope;
 import dev.limbeck.kernels.cuda.CudaDevice;
 import dev.limbeck.kernels.cuda.CudaProvider;
+import dev.limbeck.kernels.cuda.LibraryUse;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -50,7 +51,7 @@ final class Simulation implements AutoCloseable {
     // The tests check; here only what is counted matters.
     option("memcheck=off,synccheck=off,count=on");
     CudaDevice.Options options = CudaDevice.Options.ofProperties();
-    device = CudaDevice.open(0, options.withLibraries(false).withTf32(tf32));
+    device = CudaDevice.open(0, options.withLibraries(LibraryUse.OFF).withTf32(tf32));
     this.wide = wide;
     try {
       counted = Files.createTempFile("limbeck-counters", ".json");

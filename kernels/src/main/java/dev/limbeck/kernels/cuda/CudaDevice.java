@@ -24,9 +24,10 @@ import jcuda.driver.JCudaDriver;
  * <p>{@code -Dlimbeck.cuda.tf32=true} lets matrix products round their operands to TF32; {@code
  * -Dlimbeck.cuda.memory=exact} makes every buffer an allocation of its own, for memory checkers;
  * {@code -Dlimbeck.cuda.ptx=75} or 80 takes older PTX than the device could run; {@code
- * -Dlimbeck.cuda.libraries=off} leaves cuBLAS and cuDNN alone; {@code -Dlimbeck.cuda.graphs=off}
- * starts the kernels of repeated steps one by one; {@code -Dlimbeck.cuda.autotune=FILE} measures
- * how each shape of product and convolution runs fastest, and keeps the choices in that file.
+ * -Dlimbeck.cuda.libraries=} {@link LibraryUse off, large or always} says what cuBLAS and cuDNN
+ * compute; {@code -Dlimbeck.cuda.graphs=off} starts the kernels of repeated steps one by one;
+ * {@code -Dlimbeck.cuda.autotune=FILE} measures how each shape of product and convolution runs
+ * fastest, and keeps the choices in that file.
  */
 public final class CudaDevice extends Device {
   static final int[] PTX = {90, 80, 75};
@@ -61,7 +62,7 @@ public final class CudaDevice extends Device {
    *
    * @param newestPtx the newest PTX to use: 90, or 75 or 80 to try older one
    * @param tf32 matrix products may round their operands to TF32
-   * @param libraries cuBLAS and cuDNN are used where they are found
+   * @param libraries what cuBLAS and cuDNN compute where they are found
    * @param exactMemory every buffer is an allocation of its own, so that a memory checker sees its
    *     end
    * @param autotune the file of measured choices, which is made if it is not there; empty: each
@@ -70,7 +71,7 @@ public final class CudaDevice extends Device {
   public record Options(
       int newestPtx,
       boolean tf32,
-      boolean libraries,
+      LibraryUse libraries,
       boolean exactMemory,
       Optional<Path> autotune) {
     /** What the system properties say; see {@link CudaDevice}. */
@@ -78,7 +79,7 @@ public final class CudaDevice extends Device {
       return new Options(
           Integer.getInteger("limbeck.cuda.ptx", PTX[0]),
           Boolean.getBoolean("limbeck.cuda.tf32"),
-          !"off".equals(System.getProperty("limbeck.cuda.libraries")),
+          LibraryUse.of(System.getProperty("limbeck.cuda.libraries", LibraryUse.LARGE.toString())),
           "exact".equals(System.getProperty("limbeck.cuda.memory")),
           Optional.ofNullable(System.getProperty("limbeck.cuda.autotune")).map(Path::of));
     }
@@ -91,8 +92,8 @@ public final class CudaDevice extends Device {
       return new Options(newestPtx, on, libraries, exactMemory, autotune);
     }
 
-    public Options withLibraries(boolean on) {
-      return new Options(newestPtx, tf32, on, exactMemory, autotune);
+    public Options withLibraries(LibraryUse use) {
+      return new Options(newestPtx, tf32, use, exactMemory, autotune);
     }
 
     public Options withExactMemory(boolean on) {

@@ -2,24 +2,34 @@ package dev.limbeck.kernels.cuda;
 
 import dev.limbeck.kernels.Buffer;
 import dev.limbeck.kernels.DType;
+import dev.limbeck.kernels.Launcher.Way;
 import dev.limbeck.kernels.Libraries;
 
 /** cuBLAS and cuDNN as far as they are found, opened at their first use. */
 final class CudaLibraries implements Libraries, AutoCloseable {
   private final CudaDevice device;
   private final Queue queue;
-  private final boolean on;
+  private final LibraryUse use;
   private Blas blas;
   private Dnn dnn;
 
-  CudaLibraries(CudaDevice device, Queue queue, boolean on) {
+  CudaLibraries(CudaDevice device, Queue queue, LibraryUse use) {
     this.device = device;
     this.queue = queue;
-    this.on = on;
+    this.use = use;
+  }
+
+  private boolean isOn() {
+    return use != LibraryUse.OFF;
+  }
+
+  /** True while a measurement asks for the library, whatever the rule says. */
+  private boolean isAsked() {
+    return device.launcher().way() == Way.LIBRARY;
   }
 
   private Blas blas() {
-    if (blas == null && on && Blas.unavailable().isEmpty()) {
+    if (blas == null && isOn() && Blas.unavailable().isEmpty()) {
       refuseNewInRecord("cuBLAS");
       blas = new Blas(queue, device.memoryOfItsOwn(), device.compute(), device.tf32());
     }
@@ -27,7 +37,7 @@ final class CudaLibraries implements Libraries, AutoCloseable {
   }
 
   private Dnn dnn() {
-    if (dnn == null && on && Dnn.unavailable().isEmpty()) {
+    if (dnn == null && isOn() && Dnn.unavailable().isEmpty()) {
       refuseNewInRecord("cuDNN");
       dnn = new Dnn(queue, device.tf32());
     }
@@ -52,7 +62,8 @@ final class CudaLibraries implements Libraries, AutoCloseable {
       boolean transposeB,
       Buffer c,
       boolean accumulate) {
-    if (blas() == null || batch == 0 || m == 0 || n == 0 || k == 0) {
+    long multiplications = (long) batch * m * n * k;
+    if (multiplications == 0 || !(use.takes(multiplications) || isAsked()) || blas() == null) {
       return false;
     }
     device.launcher().tookOver();
@@ -80,7 +91,8 @@ final class CudaLibraries implements Libraries, AutoCloseable {
   @Override
   public boolean convolve(
       Pass pass, Convolution sizes, Buffer x, Buffer weight, Buffer y, boolean accumulate) {
-    long bytes = dnn() == null ? -1 : dnn.workspace(pass, sizes);
+    boolean wanted = use.takes(sizes) || isAsked();
+    long bytes = !wanted || dnn() == null ? -1 : dnn.workspace(pass, sizes);
     if (bytes < 0) {
       return false;
     }
@@ -131,7 +143,7 @@ final class CudaLibraries implements Libraries, AutoCloseable {
 
   /** Which libraries were found, and what is used instead of the others, for people. */
   String description() {
-    if (!on) {
+    if (!isOn()) {
       return "own kernels only";
     }
     String first = Blas.unavailable().map(why -> why + ", own kernels instead").orElse("cuBLAS");

@@ -53,13 +53,19 @@ public record Conv2dDims(int n, int h, int w, int c, int o, int kh, int kw, Conv
     return kh == 1 && kw == 1 && spec.isUnitStride() && spec.isUnpadded();
   }
 
-  /** One pass by cuDNN, which knows equal padding on opposite sides; false if it was not done. */
+  /**
+   * One pass by cuBLAS if it is a plain product, else by cuDNN, which knows equal padding on
+   * opposite sides; false if it was not done.
+   */
   boolean byLibrary(
       Launcher cuda, Libraries.Pass pass, Buffer x, Buffer weight, Buffer y, boolean accumulate) {
     boolean even = spec.top() == spec.bottom() && spec.left() == spec.right();
     boolean floats = x.type() == DType.F32 && weight.type() == DType.F32 && y.type() == DType.F32;
     if (!even || !floats || x.length() == 0 || weight.length() == 0 || y.length() == 0) {
       return false;
+    }
+    if (isPointwise()) {
+      return productByLibrary(cuda.libraries(), pass, x, weight, y, accumulate);
     }
     Libraries.Convolution sizes =
         new Libraries.Convolution(
@@ -77,6 +83,16 @@ public record Conv2dDims(int n, int h, int w, int c, int o, int kh, int kw, Conv
             outH(),
             outW());
     return cuda.libraries().convolve(pass, sizes, x, weight, y, accumulate);
+  }
+
+  private boolean productByLibrary(
+      Libraries by, Libraries.Pass pass, Buffer x, Buffer w, Buffer y, boolean accumulate) {
+    int pixels = outPixels();
+    return switch (pass) {
+      case FORWARD -> by.matMul(1, pixels, o, c, x, false, w, true, y, accumulate);
+      case INPUT_GRADIENT -> by.matMul(1, pixels, c, o, y, false, w, false, x, accumulate);
+      case WEIGHT_GRADIENT -> by.matMul(1, o, c, pixels, y, true, x, false, w, accumulate);
+    };
   }
 
   /** What the time of a pass depends on. */
