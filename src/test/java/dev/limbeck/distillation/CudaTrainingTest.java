@@ -42,9 +42,9 @@ class CudaTrainingTest {
 
   /**
    * Relative to the largest value of a tensor: sums in another order, through a network of some
-   * thirty layers.
+   * thirty layers. NVIDIA's libraries have orders of their own: up to 1.7e-4 on an H100.
    */
-  static final float TOLERANCE = 1e-4f;
+  static final float TOLERANCE = SoftwareCuda.isLoaded() ? 1e-4f : 2e-4f;
 
   /**
    * Of the largest value of all tensors, an eighth of the last place: a key's bias has no influence
