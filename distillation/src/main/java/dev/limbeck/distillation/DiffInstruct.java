@@ -96,7 +96,8 @@ public final class DiffInstruct {
               .withAdversarial(Adversarial.none(edm))
               .withTraining(
                   points
-                      ? new Training(1e-3, 2e-3, 0.9, 0, 10, 20, 0.3, 20_000, 1, 0)
+                      ? new Training(
+                          1e-3, 2e-3, 0.9, 0, 10, 20, 0.3, 1000.0 * preset.batch(), 0.05, 0)
                       : new Training(3e-4, 6e-4, 0, 0, 10, 20, 0.5, 2000, 1, 0)));
     }
   }

@@ -126,7 +126,7 @@ public final class Dmd2 {
               new Critic(edm, true, Rhythm.STALE_BATCH, 2, true),
               Adversarial.none(edm),
               Regression.none(),
-              new Training(1e-3, 2e-3, 0.9, 0, 10, 100, 0.3, 100.0 * preset.batch(), 0.05, 0)));
+              new Training(1e-3, 2e-3, 0.9, 0, 10, 100, 0.3, 1000.0 * preset.batch(), 0.05, 0)));
     }
   }
 }

@@ -48,8 +48,13 @@ public record MatchingConfig(
   /** σ of Diff-Instruct's generator (released command). */
   private static final double NEAR_START = 1;
 
-  /** What the levels of several steps fall towards: the width of a mode, or of a stroke. */
+  /** What the levels of several steps fall towards on images: the width of a stroke. */
   private static final double NEAR_END = 0.25;
+
+  /** Where the later levels of several steps on points begin and end: by the width of a mode. */
+  private static final double POINTS_START = 0.2;
+
+  private static final double POINTS_END = 0.08;
 
   /**
    * What the generator is given. Noisy inputs are noise alone at the first level, and come from
@@ -411,17 +416,32 @@ public record MatchingConfig(
     return Arrays.copyOf(NoiseLevels.karras(n + 1), n);
   }
 
-  /** Levels of a generator with n steps for images of a preset's size. */
+  /** Levels of a generator with n steps from noise alone, for what a preset is for. */
   static double[] levels(Preset preset, int n) {
-    return Arrays.copyOf(NoiseLevels.shiftedCosine(n, preset.shift(), NoiseLevels.SIGMA_MAX), n);
+    return preset.isPoints()
+        ? pointLevels(n)
+        : Arrays.copyOf(NoiseLevels.shiftedCosine(n, preset.shift(), NoiseLevels.SIGMA_MAX), n);
   }
 
   /**
    * Levels that begin at twice the data's deviation (more for larger images), where Diff-Instruct's
-   * generators do: the teacher's answer to noise of this level is spread already.
+   * generators do: the teacher's answer to noise of this level is spread already. In several steps
+   * points begin at noise alone: the second step, at small noise, mends no mass.
    */
   static double[] nearLevels(Preset preset, int n) {
-    return NoiseLevels.exponential(n, NEAR_END * preset.shift(), NEAR_START * preset.shift());
+    return preset.isPoints() && n > 1
+        ? pointLevels(n)
+        : NoiseLevels.exponential(n, NEAR_END * preset.shift(), NEAR_START * preset.shift());
+  }
+
+  /** From noise alone to levels below a mode's width: wider noise hides the mode's shape anew. */
+  private static double[] pointLevels(int n) {
+    double start = n == 2 ? POINTS_END : POINTS_START;
+    double[] later = n == 1 ? new double[0] : NoiseLevels.exponential(n - 1, POINTS_END, start);
+    double[] all = new double[n];
+    all[0] = NoiseLevels.SIGMA_MAX;
+    System.arraycopy(later, 0, all, 1, n - 1);
+    return all;
   }
 
   // ---- with another part ----
