@@ -127,7 +127,7 @@ public interface Launcher {
 
   /** How products and convolutions run. */
   enum Way {
-    /** As follows from shapes, device and libraries: by a library if they are large. */
+    /** As follows from shapes, device, and what libraries are for: large shapes, usually. */
     RULE,
     /** By a library. */
     LIBRARY,

@@ -80,10 +80,10 @@ class BenchCommandTest {
   @Test
   void ownKernelsStandBesideTheLibrary() {
     List<Map<String, Object>> own = List.of(timed("MatMulBench.plain", 2.0));
-    GpuRun.compare(own, List.of(timed("MatMulBench.plain", 1.5)));
+    GpuRun.compare(own, List.of(timed("MatMulBench.plain", 1.5)), "of NVIDIA's library");
     assertEquals(75.0, own.get(0).get("% of NVIDIA's library"));
     List<Map<String, Object>> other = List.of(timed("Conv2dBench.forward", 1.5));
-    assertThrows(IllegalStateException.class, () -> GpuRun.compare(own, other));
+    assertThrows(IllegalStateException.class, () -> GpuRun.compare(own, other, ""));
   }
 
   @Test

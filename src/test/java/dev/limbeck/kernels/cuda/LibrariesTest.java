@@ -155,21 +155,44 @@ class LibrariesTest {
     CudaDevice.Options options = SoftwareCuda.withLibraries().withLibraries(LibraryUse.LARGE);
     try (CudaDevice cuda = CudaDevice.open(0, options);
         Scope scope = Scope.open()) {
-      // The first four convolutions are products.
+      // The first four convolutions are pointwise.
       for (Case each : List.of(products().get(0), convolutions().get(0), convolutions().get(4))) {
         Kernel kernel = each.kernel.apply(allocate(cuda, each.lengths));
-        assertFalse(isByLibrary(cuda, kernel, Way.RULE), kernel.toString());
-        assertTrue(isByLibrary(cuda, kernel, Way.LIBRARY), kernel.toString());
+        String library = kernel instanceof MatMul || isPointwise(kernel) ? "cuBLAS" : "cuDNN";
+        assertFalse(cuda.launcher().trial(kernel, Way.RULE).contains(library), kernel.name());
+        assertEquals(library, cuda.launcher().trial(kernel, Way.LIBRARY).get(0));
       }
     }
-    assertTrue(LibraryUse.LARGE.takes(512L * 512 * 512));
-    assertFalse(LibraryUse.LARGE.takes(512L * 512 * 511));
-    assertTrue(LibraryUse.LARGE.takes(new Convolution(1, 8, 8, 256, 256, 3, 3, 1, 1, 1, 1, 8, 8)));
-    assertFalse(LibraryUse.LARGE.takes(new Convolution(9, 8, 8, 128, 256, 3, 3, 1, 1, 1, 1, 8, 8)));
   }
 
-  private static boolean isByLibrary(CudaDevice cuda, Kernel kernel, Way way) {
-    return cuda.launcher().trial(kernel, way).contains("library");
+  private static boolean isPointwise(Kernel kernel) {
+    return kernel instanceof Conv2d c && c.dims().kh() == 1;
+  }
+
+  @CudaTest
+  void largeShapesAreTheLibraries() {
+    CudaDevice.Options options = SoftwareCuda.withLibraries().withLibraries(LibraryUse.LARGE);
+    int n = 512;
+    Conv2dDims d = new Conv2dDims(1, 2, 2, 256, 256, 3, 3, Conv2dSpec.same(3));
+    Conv2dDims strided = new Conv2dDims(1, 2, 2, 256, 256, 3, 3, Conv2dSpec.of(2, 1));
+    Conv2dDims narrow = new Conv2dDims(1, 2, 2, 128, 256, 3, 3, Conv2dSpec.same(3));
+    try (CudaDevice cuda = CudaDevice.open(0, options);
+        Scope scope = Scope.open()) {
+      Buffer[] b = allocate(cuda, n * n, n * n, n * n);
+      MatMul product = new MatMul(1, n, n, n, b[0], false, b[1], false, null, b[2], false);
+      assertEquals(List.of("cuBLAS"), cuda.launcher().trial(product, Way.RULE));
+      assertEquals("cuDNN", cuda.launcher().trial(convolution(cuda, d), Way.RULE).get(0));
+      for (Conv2dDims own : List.of(strided, narrow)) {
+        List<String> launches = cuda.launcher().trial(convolution(cuda, own), Way.RULE);
+        assertFalse(launches.contains("cuDNN"), launches.toString());
+      }
+    }
+  }
+
+  private static Conv2d convolution(Device device, Conv2dDims d) {
+    Buffer[] b =
+        allocate(device, d.inPixels() * d.c(), d.o() * d.taps(), d.o(), d.outPixels() * d.o());
+    return new Conv2d(d, b[0], b[1], b[2], b[3]);
   }
 
   @CudaTest

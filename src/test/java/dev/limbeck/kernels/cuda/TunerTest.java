@@ -145,7 +145,7 @@ class TunerTest {
         String launched = cuda.launcher().trial(product, each).toString();
         String expected =
             switch (each) {
-              case LIBRARY -> "[library]";
+              case LIBRARY -> "[cuBLAS]";
               case LARGE_TILES -> "[matmul_nn_f32_large 1 1 1]";
               default -> "[matmul_nn_f32_small 4 1 1]";
             };

@@ -22,6 +22,9 @@ final class GpuRun {
   /** What cuBLAS and cuDNN can do as well. */
   private static final List<String> IN_LIBRARIES = List.of("MatMul", "Conv2d");
 
+  /** Which products and convolutions they are given there. */
+  private static final String AS_IN_TRAINING = "large";
+
   private static final String NETWORK = "NetworkBench";
   private static final String METHOD = "MethodBench";
 
@@ -68,7 +71,7 @@ final class GpuRun {
                     () -> {
                       List<Map<String, Object>> own = run(name, list, false);
                       if (libraries && IN_LIBRARIES.contains(family)) {
-                        compare(own, run(name, list, true));
+                        compare(own, run(name, list, true), "of NVIDIA's library");
                       }
                       return own;
                     }));
@@ -101,26 +104,26 @@ final class GpuRun {
   }
 
   private List<Map<String, Object>> networks(boolean libraries) {
-    List<Map<String, Object>> own = JmhRun.run(networkOptions(false));
+    List<Map<String, Object>> own = JmhRun.run(networkOptions("off"));
     if (libraries) {
-      compare(own, JmhRun.run(networkOptions(true)));
+      compare(own, JmhRun.run(networkOptions(AS_IN_TRAINING)), "with NVIDIA's libraries");
     }
     return own;
   }
 
-  private ChainedOptionsBuilder networkOptions(boolean libraries) {
+  private ChainedOptionsBuilder networkOptions(String libraries) {
     ChainedOptionsBuilder options = options(NETWORK, libraries);
     return smallest ? options.param("network", "mnist").param("batch", "1") : options;
   }
 
-  /** As in training: with libraries, where there are any. */
   private ChainedOptionsBuilder methods() {
-    ChainedOptionsBuilder options = options(METHOD, smallest ? "off" : "large");
+    ChainedOptionsBuilder options = options(METHOD, smallest ? "off" : AS_IN_TRAINING);
     return smallest ? options.param("method", "edm").param("batch", "1") : options;
   }
 
   /** Both lists have the same benchmarks and shapes in the same order. */
-  static void compare(List<Map<String, Object>> own, List<Map<String, Object>> theirs) {
+  static void compare(
+      List<Map<String, Object>> own, List<Map<String, Object>> theirs, String whose) {
     for (int i = 0; i < own.size(); i++) {
       Map<String, Object> row = own.get(i);
       Map<String, Object> other = theirs.get(i);
@@ -129,8 +132,8 @@ final class GpuRun {
         throw new IllegalStateException(row + " stands beside " + other);
       }
       if (row.get("ms") instanceof Double mine && other.get("ms") instanceof Double library) {
-        row.put("ms of NVIDIA's library", library);
-        row.put("% of NVIDIA's library", Math.round(1000 * library / mine) / 10.0);
+        row.put("ms " + whose, library);
+        row.put("% " + whose, Math.round(1000 * library / mine) / 10.0);
       }
     }
   }

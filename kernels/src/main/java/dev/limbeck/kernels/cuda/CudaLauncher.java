@@ -22,8 +22,6 @@ final class CudaLauncher implements Launcher, AutoCloseable {
   /** In place of the libraries where the device's own kernels are asked for. */
   private static final Libraries NONE = new Libraries() {};
 
-  private static final String LIBRARY = "library";
-
   private final CudaDevice device;
   private final Queue queue;
   private final Arguments arguments;
@@ -79,8 +77,8 @@ final class CudaLauncher implements Launcher, AutoCloseable {
     } finally {
       trail = null;
     }
-    boolean refused = how == Way.LIBRARY && !launched.contains(LIBRARY);
-    return refused ? List.of() : launched;
+    boolean taken = launched.contains(CudaLibraries.BLAS) || launched.contains(CudaLibraries.DNN);
+    return how == Way.LIBRARY && !taken ? List.of() : launched;
   }
 
   /** The same in a given way. */
@@ -260,9 +258,9 @@ final class CudaLauncher implements Launcher, AutoCloseable {
   }
 
   /** A library took over. */
-  void tookOver() {
+  void tookOver(String library) {
     if (trail != null) {
-      trail.add(LIBRARY);
+      trail.add(library);
     }
   }
 

@@ -7,6 +7,11 @@ import dev.limbeck.kernels.Libraries;
 
 /** cuBLAS and cuDNN as far as they are found, opened at their first use. */
 final class CudaLibraries implements Libraries, AutoCloseable {
+  /** What a trail of launches says of a kernel that a library ran. */
+  static final String BLAS = "cuBLAS";
+
+  static final String DNN = "cuDNN";
+
   private final CudaDevice device;
   private final Queue queue;
   private final LibraryUse use;
@@ -23,7 +28,7 @@ final class CudaLibraries implements Libraries, AutoCloseable {
     return use != LibraryUse.OFF;
   }
 
-  /** True while a measurement asks for the library, whatever the rule says. */
+  /** True if a measurement, or a choice that one made, asks for the library, whatever the rule. */
   private boolean isAsked() {
     return device.launcher().way() == Way.LIBRARY;
   }
@@ -62,11 +67,11 @@ final class CudaLibraries implements Libraries, AutoCloseable {
       boolean transposeB,
       Buffer c,
       boolean accumulate) {
-    long multiplications = (long) batch * m * n * k;
-    if (multiplications == 0 || !(use.takes(multiplications) || isAsked()) || blas() == null) {
+    boolean empty = batch == 0 || m == 0 || n == 0 || k == 0;
+    if (empty || !(use.takes((long) m * n * k) || isAsked()) || blas() == null) {
       return false;
     }
-    device.launcher().tookOver();
+    device.launcher().tookOver(BLAS);
     long as = CudaDevice.address(a);
     long bs = CudaDevice.address(b);
     long cs = CudaDevice.address(c);
@@ -96,7 +101,7 @@ final class CudaLibraries implements Libraries, AutoCloseable {
     if (bytes < 0) {
       return false;
     }
-    device.launcher().tookOver();
+    device.launcher().tookOver(DNN);
     Buffer space = device.launcher().scratch(DType.I32, Math.toIntExact((bytes + 3) / 4));
     long xs = CudaDevice.address(x);
     long ws = CudaDevice.address(weight);
@@ -135,10 +140,15 @@ final class CudaLibraries implements Libraries, AutoCloseable {
     return (a ? 1 : 0) + (b ? 2 : 0) + (c ? 4 : 0);
   }
 
-  /** Which versions run, for a file that other runs read. */
+  /** Which versions run, and for what, for a file that other runs read. */
   String versions() {
     String first = blas() == null ? "no cuBLAS" : "cuBLAS " + blas.version();
-    return first + "; " + (dnn() == null ? "no cuDNN" : "cuDNN " + Dnn.version());
+    return "libraries "
+        + use
+        + ": "
+        + first
+        + "; "
+        + (dnn() == null ? "no cuDNN" : "cuDNN " + Dnn.version());
   }
 
   /** Which libraries were found, and what is used instead of the others, for people. */

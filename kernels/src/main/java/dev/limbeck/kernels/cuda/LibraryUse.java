@@ -20,7 +20,7 @@ public enum LibraryUse {
     }
   },
   /**
-   * Large ones, by fixed rules of their sizes: those for which they needed no more time than
+   * Large ones, by fixed rules of their sizes: beyond those at which they took about as long as
    * Limbeck's kernels on an H100 (cuBLAS 13 and cuDNN 9 behind the older interface, F32).
    */
   LARGE {
@@ -31,7 +31,8 @@ public enum LibraryUse {
 
     @Override
     boolean takes(Convolution sizes) {
-      return (long) sizes.c() * sizes.o() >= CHANNELS;
+      boolean everyPixel = sizes.strideX() == 1 && sizes.strideY() == 1;
+      return everyPixel && (long) sizes.c() * sizes.o() >= CHANNELS;
     }
   },
   /** All. */
@@ -47,13 +48,13 @@ public enum LibraryUse {
     }
   };
 
-  /** Of a product of 512×512 matrices, at which both take the same time. */
+  /** Of two 512×512 matrices: 0.73 to 1.16 times our time; beyond, 0.6 to 0.86. */
   private static final long MULTIPLICATIONS = 1L << 27;
 
-  /** 256 channels to 256: the same time for both in all three passes; 320 to 320: 0.45 to 0.67. */
+  /** 256 channels to 256: 0.94 to 1.08 times our time; 320 to 320: 0.46 to 0.67. */
   private static final long CHANNELS = 1L << 16;
 
-  /** Whether a product of so many multiplications of numbers is for cuBLAS. */
+  /** Whether products of so many multiplications of numbers each are for cuBLAS. */
   abstract boolean takes(long multiplications);
 
   /** Whether a convolution is for cuDNN. */
