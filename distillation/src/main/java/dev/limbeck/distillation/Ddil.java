@@ -96,11 +96,15 @@ public final class Ddil implements Distiller {
       Rule studentRule) {
     /**
      * Half of all steps on real data, 35 % on the student's states, 15 % on the teacher's; points
-     * may lie anywhere, a teacher's images are clipped.
+     * may lie anywhere, a teacher's images are clipped. Between a point student's few levels the
+     * noise falls by factors of hundreds: with 8 steps the teacher's states were no data any more,
+     * and dmd2's student of four steps ended 5.3 times as far as fresh draws on the ring; without
+     * them 1.5.
      */
     public static Config of(Preset preset) {
       Rule rule = preset.isPoints() ? Rule.NONE : Rule.STATIC;
-      return new Config(.5, .2, .7, .5, .1, 4, 8, rule, Rule.NONE);
+      int teacherSteps = preset.isPoints() ? 64 : 8;
+      return new Config(.5, .2, .7, .5, .1, 4, teacherSteps, rule, Rule.NONE);
     }
 
     /** Without bounds, for samples that are no images in [−1, 1]. */
