@@ -112,8 +112,8 @@ public final class Dmd2 {
 
     /**
      * Levels as EDM draws them, two thirds of which are within three times the width of a mode (of
-     * the published ones a fifth); a critic that knows the level; rates that fall to 0, since what
-     * is measured is a hundredth of the data.
+     * the published ones a fifth); a critic that knows the level; rates that fall to 0 and an
+     * average over a twentieth of the run, since what is measured is a hundredth of the data.
      */
     private static Config points(Preset preset) {
       SigmaDraw edm = new SigmaDraw.Lognormal(-1.2, 1.2);
