@@ -46,9 +46,6 @@ class CudaTrainingTest {
    */
   static final float TOLERANCE = 1e-4f;
 
-  /** NVIDIA's libraries have orders of their own: up to 1.7e-4 was seen on an H100. */
-  private static final float OF_LIBRARIES = SoftwareCuda.isLoaded() ? TOLERANCE : 2e-4f;
-
   /**
    * Of the largest value of all tensors, an eighth of the last place: a key's bias has no influence
    * on attention, so that its gradient is rounding and nothing else.
@@ -153,7 +150,7 @@ class CudaTrainingTest {
   }
 
   private static void assertClose(
-      String what, Map<String, float[]> expected, Map<String, float[]> actual, float tolerance) {
+      String what, Map<String, float[]> expected, Map<String, float[]> actual) {
     assertEquals(expected.keySet(), actual.keySet());
     float floor = floor(expected);
     expected.forEach(
@@ -161,7 +158,7 @@ class CudaTrainingTest {
             assertArrayEquals(
                 wanted,
                 actual.get(name),
-                Math.max(floor, tolerance * largest(wanted)),
+                Math.max(floor, TOLERANCE * largest(wanted)),
                 what + ", " + name));
   }
 
@@ -211,7 +208,7 @@ class CudaTrainingTest {
     }
     for (LibraryUse libraries : List.of(LibraryUse.OFF, LibraryUse.ALWAYS)) {
       try (CudaDevice cuda = openChecked(libraries)) {
-        assertAgrees(method, cuda, libraries, expected, train(method, cuda, 1));
+        assertAgrees(method + ", " + cuda.description(), expected, train(method, cuda, 1));
       }
     }
   }
@@ -235,30 +232,26 @@ class CudaTrainingTest {
     }
     for (LibraryUse libraries : List.of(LibraryUse.OFF, LibraryUse.ALWAYS)) {
       try (CudaDevice cuda = openChecked(libraries)) {
-        assertAgrees(method, cuda, libraries, expected, stepBack(method, cuda, false));
+        assertAgrees(method + ", " + cuda.description(), expected, stepBack(method, cuda, false));
       }
     }
   }
 
-  private static void assertAgrees(
-      String method, CudaDevice cuda, LibraryUse libraries, Outcome expected, Outcome actual) {
-    String what = method + ", " + cuda.description();
-    float tolerance = libraries == LibraryUse.OFF ? TOLERANCE : OF_LIBRARIES;
+  private static void assertAgrees(String what, Outcome expected, Outcome actual) {
     expected
         .losses
         .get(0)
         .forEach(
             (name, loss) -> {
               float got = actual.losses.get(0).get(name);
-              assertEquals(loss, got, tolerance * Math.abs(loss), what + ", loss of " + name);
+              assertEquals(loss, got, TOLERANCE * Math.abs(loss), what + ", loss of " + name);
             });
-    assertClose(what, expected.gradients, actual.gradients, tolerance);
+    assertClose(what, expected.gradients, actual.gradients);
     float floor = floor(expected.gradients);
     expected.values.forEach(
         (name, wanted) -> {
           float[] gradient = expected.gradients.get(name);
-          float error = Math.max(floor, tolerance * largest(gradient));
-          assertStepped(wanted, actual.values.get(name), gradient, error, what + ", " + name);
+          assertStepped(wanted, actual.values.get(name), gradient, floor, what + ", " + name);
         });
   }
 
@@ -267,7 +260,8 @@ class CudaTrainingTest {
    * value by up to rate·δ/|g|, and never by more than twice the rate.
    */
   private static void assertStepped(
-      float[] wanted, float[] got, float[] gradient, float error, String name) {
+      float[] wanted, float[] got, float[] gradient, float floor, String name) {
+    float error = Math.max(floor, TOLERANCE * largest(gradient));
     float tolerance = TOLERANCE * largest(wanted);
     for (int i = 0; i < wanted.length; i++) {
       float moved = RATE * Math.min(2, error / Math.max(Float.MIN_NORMAL, Math.abs(gradient[i])));

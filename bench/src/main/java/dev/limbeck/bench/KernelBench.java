@@ -22,9 +22,10 @@ import org.openjdk.jmh.annotations.State;
 public abstract class KernelBench extends DeviceBench {
   /**
    * Largest difference between the two paths, relative to the largest value of a result: Winograd's
-   * is about 1e-5, another order of long sums less; operands rounded to TF32 make it up to 8e-4.
+   * is about 1e-5, another order of long sums less. Operands rounded to TF32: twice the 7.5e-4 seen
+   * on an H100.
    */
-  private static final double TOLERANCE = Boolean.getBoolean("limbeck.cuda.tf32") ? 3e-3 : 1e-4;
+  private static final double TOLERANCE = Boolean.getBoolean("limbeck.cuda.tf32") ? 1.5e-3 : 1e-4;
 
   private static final int QUEUED = 64;
 

@@ -3,6 +3,7 @@ package dev.limbeck.bench.cli;
 import dev.limbeck.bench.DeviceBench;
 import dev.limbeck.bench.Samples;
 import dev.limbeck.kernels.Device;
+import dev.limbeck.kernels.cuda.LibraryUse;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -23,7 +24,7 @@ final class GpuRun {
   private static final List<String> IN_LIBRARIES = List.of("MatMul", "Conv2d");
 
   /** Which products and convolutions they are given there. */
-  private static final String AS_IN_TRAINING = "large";
+  private static final LibraryUse AS_IN_TRAINING = LibraryUse.LARGE;
 
   private static final String NETWORK = "NetworkBench";
   private static final String METHOD = "MethodBench";
@@ -60,7 +61,7 @@ final class GpuRun {
   /** One row for the copy, then one for each benchmark and shape of the families that match. */
   List<Map<String, Object>> rows(Pattern only) {
     boolean libraries = description().contains("cuBLAS;");
-    List<Map<String, Object>> rows = attempt(COPY, () -> run(COPY, false));
+    List<Map<String, Object>> rows = attempt(COPY, () -> JmhRun.run(options(COPY, LibraryUse.OFF)));
     shapes.forEach(
         (family, list) -> {
           String name = family + "Bench";
@@ -69,9 +70,9 @@ final class GpuRun {
                 attempt(
                     name,
                     () -> {
-                      List<Map<String, Object>> own = run(name, list, false);
+                      List<Map<String, Object>> own = run(name, list, LibraryUse.OFF);
                       if (libraries && IN_LIBRARIES.contains(family)) {
-                        compare(own, run(name, list, true), "of NVIDIA's library");
+                        compare(own, run(name, list, LibraryUse.ALWAYS), "of NVIDIA's library");
                       }
                       return own;
                     }));
@@ -104,20 +105,20 @@ final class GpuRun {
   }
 
   private List<Map<String, Object>> networks(boolean libraries) {
-    List<Map<String, Object>> own = JmhRun.run(networkOptions("off"));
+    List<Map<String, Object>> own = JmhRun.run(networkOptions(LibraryUse.OFF));
     if (libraries) {
       compare(own, JmhRun.run(networkOptions(AS_IN_TRAINING)), "with NVIDIA's libraries");
     }
     return own;
   }
 
-  private ChainedOptionsBuilder networkOptions(String libraries) {
+  private ChainedOptionsBuilder networkOptions(LibraryUse libraries) {
     ChainedOptionsBuilder options = options(NETWORK, libraries);
     return smallest ? options.param("network", "mnist").param("batch", "1") : options;
   }
 
   private ChainedOptionsBuilder methods() {
-    ChainedOptionsBuilder options = options(METHOD, smallest ? "off" : AS_IN_TRAINING);
+    ChainedOptionsBuilder options = options(METHOD, smallest ? LibraryUse.OFF : AS_IN_TRAINING);
     return smallest ? options.param("method", "edm").param("batch", "1") : options;
   }
 
@@ -138,20 +139,12 @@ final class GpuRun {
     }
   }
 
-  private List<Map<String, Object>> run(String include, boolean libraries) {
-    return new ArrayList<>(JmhRun.run(options(include, libraries)));
-  }
-
-  private List<Map<String, Object>> run(String include, List<String> of, boolean libraries) {
+  private List<Map<String, Object>> run(String include, List<String> of, LibraryUse libraries) {
     return JmhRun.run(options(include, libraries).param("shape", of.toArray(new String[0])));
   }
 
-  private ChainedOptionsBuilder options(String include, boolean libraries) {
-    return options(include, libraries ? "always" : "off");
-  }
-
   /** What is appended here replaces what the benchmarks' annotation appends. */
-  private ChainedOptionsBuilder options(String include, String libraries) {
+  private ChainedOptionsBuilder options(String include, LibraryUse libraries) {
     return jmh.options(JmhRun.PACKAGE + include)
         .jvmArgsAppend(
             "--add-modules=jdk.incubator.vector",

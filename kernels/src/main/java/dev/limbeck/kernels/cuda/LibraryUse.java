@@ -8,57 +8,36 @@ import java.util.stream.Collectors;
 /** Which of the products and convolutions that NVIDIA's libraries take, they are given. */
 public enum LibraryUse {
   /** None. */
-  OFF {
-    @Override
-    boolean takes(long multiplications) {
-      return false;
-    }
-
-    @Override
-    boolean takes(Convolution sizes) {
-      return false;
-    }
-  },
+  OFF(Long.MAX_VALUE, Long.MAX_VALUE),
   /**
    * Large ones, by fixed rules of their sizes: beyond those at which they took about as long as
-   * Limbeck's kernels on an H100 (cuBLAS 13 and cuDNN 9 behind the older interface, F32).
+   * Limbeck's kernels on an H100 (cuBLAS 13 and cuDNN 9 behind the older interface, F32). Products
+   * from two 512×512 matrices on: 0.73 to 1.16 times our time, larger ones 0.6 to 0.86.
+   * Convolutions of stride 1 from 256 channels to 256 on: 0.94 to 1.08 times, 320 to 320 0.46 to
+   * 0.67.
    */
-  LARGE {
-    @Override
-    boolean takes(long multiplications) {
-      return multiplications >= MULTIPLICATIONS;
-    }
-
-    @Override
-    boolean takes(Convolution sizes) {
-      boolean everyPixel = sizes.strideX() == 1 && sizes.strideY() == 1;
-      return everyPixel && (long) sizes.c() * sizes.o() >= CHANNELS;
-    }
-  },
+  LARGE(1L << 27, 1L << 16),
   /** All. */
-  ALWAYS {
-    @Override
-    boolean takes(long multiplications) {
-      return true;
-    }
+  ALWAYS(0, 0);
 
-    @Override
-    boolean takes(Convolution sizes) {
-      return true;
-    }
-  };
+  private final long multiplications;
+  private final long channelPairs;
 
-  /** Of two 512×512 matrices: 0.73 to 1.16 times our time; beyond, 0.6 to 0.86. */
-  private static final long MULTIPLICATIONS = 1L << 27;
-
-  /** 256 channels to 256: 0.94 to 1.08 times our time; 320 to 320: 0.46 to 0.67. */
-  private static final long CHANNELS = 1L << 16;
+  LibraryUse(long multiplications, long channelPairs) {
+    this.multiplications = multiplications;
+    this.channelPairs = channelPairs;
+  }
 
   /** Whether products of so many multiplications of numbers each are for cuBLAS. */
-  abstract boolean takes(long multiplications);
+  boolean takes(long wanted) {
+    return wanted >= multiplications;
+  }
 
   /** Whether a convolution is for cuDNN. */
-  abstract boolean takes(Convolution sizes);
+  boolean takes(Convolution sizes) {
+    boolean everyPixel = sizes.strideX() == 1 && sizes.strideY() == 1;
+    return (everyPixel || this == ALWAYS) && (long) sizes.c() * sizes.o() >= channelPairs;
+  }
 
   /**
    * By its name in small letters.
